@@ -1,0 +1,1 @@
+//! Random changes that keep the label: ImageDataGenerator and its parts.

@@ -1,0 +1,1 @@
+//! Samples from disk into host batches, in order and without waiting.

@@ -1,0 +1,1 @@
+//! gradus: a small from-scratch deep learning stack.

@@ -1,0 +1,1 @@
+//! Forward, backward and proof of every layer of a convolutional network.

@@ -1,0 +1,1 @@
+//! How parameters move, and how fast: optimizers and learning-rate schedules.

@@ -1,0 +1,19 @@
+//! Counter-based random numbers.
+//!
+//! Everything random in gradus (the order of the rows, the augmentation of an image, the first
+//! weights, dropout) is a pure function of a seed and of *what* is being drawn, never of how many
+//! threads draw or of what was drawn before. Two small ideas carry that:
+//!
+//! * [`philox4x32`]: a block function from (counter, key) to four words (Salmon et al., 2011),
+//!   the same on the CPU and in a CUDA kernel;
+//! * [`Key`]: seed, epoch and row, all that a sample's randomness may depend on.
+//!
+//! [`Philox`] walks the counter for those who want a plain generator. It implements
+//! [`rand::Rng`], so every distribution of the `rand` ecosystem works on it; what gradus itself
+//! draws uses the inherent methods, whose numbers never change with a version of `rand`.
+
+mod key;
+mod philox;
+
+pub use key::{Domain, Key};
+pub use philox::{Philox, philox4x32};

@@ -1,0 +1,2 @@
+//! The project's tasks: cargo xtask check and friends.
+fn main() {}
