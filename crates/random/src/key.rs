@@ -27,6 +27,12 @@ impl Domain {
         }
         Self(hash)
     }
+
+    /// The hash itself: one word of a Philox counter.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// All that a sample's randomness may depend on: neither the number of workers nor what was drawn

@@ -1,10 +1,12 @@
 //! Philox4x32-10.
 //!
+//! ```text
 //! Formula      ten rounds of (c₀,c₁,c₂,c₃) ← (hi(M₁c₂)⊕c₁⊕k₀, lo(M₁c₂), hi(M₀c₀)⊕c₃⊕k₁, lo(M₀c₀)),
 //!              the key growing by (W₀, W₁) between rounds
 //! Reference    Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3. SC 2011,
 //!              <https://doi.org/10.1145/2063384.2063405>. Constants and known answers from its
 //!              companion library Random123
+//! ```
 
 use std::convert::Infallible;
 

@@ -1,7 +1,9 @@
 //! The gradient check.
 //!
+//! ```text
 //! Formula      ∂L/∂xᵢ ≈ (L(x + h eᵢ) − L(x − h eᵢ)) / 2h, h = 10⁻⁵ max(1, |xᵢ|), in f64
 //! Error        |numeric − analytic| / max(|numeric|, |analytic|, ‖analytic‖∞ / 10)
+//! ```
 //!
 //! The truncation error is of order h² = 10⁻¹⁰ and the rounding error of order 10⁻¹⁶/h = 10⁻¹¹
 //! times L: a right derivation stays far below the 10⁻⁶ that gradus demands, a wrong one far above.

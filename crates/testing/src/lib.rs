@@ -1,6 +1,6 @@
 //! The proofs as functions.
 //!
-//! * [`gradcheck`]: is the hand-derived gradient the derivative? Central differences in f64.
+//! * [`gradcheck()`]: is the hand-derived gradient the derivative? Central differences in f64.
 //! * [`assert_close`], [`Tolerance`]: the one place where tolerances live.
 //! * [`Golden`]: reference vectors from real Keras, where `GRADUS_TEST_DATA` points to them.
 //! * [`Cases`]: seeded random geometries and numbers; a failing case prints how to repeat it.
