@@ -1,0 +1,411 @@
+//! Batch normalization.
+//!
+//! ```text
+//! Formula      y = gamma · x̂ + beta, x̂ = (x − mean) · rstd, rstd = 1/√(variance + epsilon), with
+//!              mean and (biased) variance of each channel over all N rows: the batch and its pixels
+//! Shapes       x, y: N·C, or B·H·W·C, whose first three extents are folded into N;
+//!              gamma, beta, mean, variance: C
+//! Backward     dbeta = Σ dy, dgamma = Σ dy · x̂,
+//!              dx = gamma · rstd · (dy − dbeta/N − x̂ · dgamma/N); the last two terms come through
+//!              mean and variance, and are 0 where those do not depend on x
+//! Saved        mean, the rest of the mean that f32 cannot say, variance, dgamma and dbeta: 5 · C
+//! State        moving = momentum · moving + (1 − momentum) · batch, in training; inference
+//!              normalises with it and cannot change it (`&self`)
+//! Cost         two reads and a write forward, five reads and a write backward; arithmetic is free
+//! Conventions  always the biased variance normalises; which one is stored is [`MovingVariance`].
+//!              Keras's momentum 0.99 is PyTorch's 0.01; Keras's epsilon is 1e-3, PyTorch's 1e-5.
+//!              A single row has variance 0: y = beta, dx = 0 (PyTorch refuses it)
+//! Reference    Ioffe, Szegedy: Batch Normalization. ICML 2015, arXiv 1502.03167, algorithm 1 and
+//!              the gradients of section 3
+//! ```
+
+pub mod cpu;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
+};
+use gradus_tensor::simd::Isa;
+use gradus_tensor::{Context, Device, Param, Real, Shape, Spec, Tensor, fields};
+
+/// What y takes besides x. Every slice holds one number for each channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalization<'a, T> {
+    /// The mean of the batch; in inference the moving mean.
+    pub mean: &'a [T],
+    /// The exact mean minus `mean`; empty for 0. Where the mean is ten thousand times the standard
+    /// deviation, rounding the mean to f32 shifts every x̂ by up to 5·10⁻⁴.
+    pub rest: &'a [T],
+    /// The biased variance of the batch; in inference the moving variance.
+    pub variance: &'a [T],
+    /// What is added to the variance.
+    pub epsilon: T,
+    /// The scale; empty for 1.
+    pub gamma: &'a [T],
+    /// The offset; empty for 0.
+    pub beta: &'a [T],
+}
+
+impl<T: Real> Normalization<'_, T> {
+    /// How many channels there are.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// x̂ of a value of channel `c`.
+    fn x_hat(&self, x: T, c: usize) -> T {
+        (x - self.mean[c] - self.rest(c)) * self.rstd(c)
+    }
+
+    fn rest(&self, c: usize) -> T {
+        self.rest.get(c).copied().unwrap_or(T::zero())
+    }
+
+    fn rstd(&self, c: usize) -> T {
+        (self.variance[c] + self.epsilon).sqrt().recip()
+    }
+
+    fn gamma(&self, c: usize) -> T {
+        self.gamma.get(c).copied().unwrap_or(T::one())
+    }
+
+    fn beta(&self, c: usize) -> T {
+        self.beta.get(c).copied().unwrap_or(T::zero())
+    }
+}
+
+/// The formulas as loops over rows and channels.
+pub mod definition {
+    use super::Normalization;
+    use gradus_tensor::Real;
+    use gradus_tensor::ndarray::{ArrayView2, ArrayViewMut2};
+
+    /// Mean and biased variance of each column of x, in two passes.
+    pub fn statistics<T: Real>(x: ArrayView2<'_, T>, mean: &mut [T], variance: &mut [T]) {
+        let rows = T::count(x.nrows());
+        for (c, column) in x.columns().into_iter().enumerate() {
+            mean[c] = column.iter().copied().sum::<T>() / rows;
+            variance[c] = column.iter().map(|&x| (x - mean[c]).powi(2)).sum::<T>() / rows;
+        }
+    }
+
+    /// y from x.
+    pub fn forward<T: Real>(
+        x: ArrayView2<'_, T>,
+        n: &Normalization<'_, T>,
+        mut y: ArrayViewMut2<'_, T>,
+    ) {
+        for ((row, c), y) in y.indexed_iter_mut() {
+            *y = n.x_hat(x[[row, c]], c) * n.gamma(c) + n.beta(c);
+        }
+    }
+
+    /// dgamma and dbeta.
+    pub fn backward_parameters<T: Real>(
+        x: ArrayView2<'_, T>,
+        n: &Normalization<'_, T>,
+        dy: ArrayView2<'_, T>,
+        [dgamma, dbeta]: [&mut [T]; 2],
+    ) {
+        dgamma.fill(T::zero());
+        dbeta.fill(T::zero());
+        for ((row, c), &dy) in dy.indexed_iter() {
+            dgamma[c] += dy * n.x_hat(x[[row, c]], c);
+            dbeta[c] += dy;
+        }
+    }
+
+    /// dx from the sums dgamma and dbeta. With zeros in their place: dx of inference, where the
+    /// statistics do not depend on x.
+    pub fn backward_input<T: Real>(
+        x: ArrayView2<'_, T>,
+        n: &Normalization<'_, T>,
+        dy: ArrayView2<'_, T>,
+        [dgamma, dbeta]: [&[T]; 2],
+        mut dx: ArrayViewMut2<'_, T>,
+    ) {
+        let rows = T::count(x.nrows());
+        for ((row, c), dx) in dx.indexed_iter_mut() {
+            let through_mean = dbeta[c] / rows;
+            let through_variance = n.x_hat(x[[row, c]], c) * dgamma[c] / rows;
+            *dx = n.gamma(c) * n.rstd(c) * (dy[[row, c]] - through_mean - through_variance);
+        }
+    }
+}
+
+/// Which variance of the batch moves the moving variance. The unbiased one is N/(N − 1) times the
+/// biased one; for a single row, where it is not defined, both are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MovingVariance {
+    /// The biased one, as Keras 3. The default.
+    #[default]
+    Biased,
+    /// The unbiased one, as PyTorch.
+    Unbiased,
+    /// Unbiased for images, biased for rows, as Keras 2.
+    Keras2,
+}
+
+impl MovingVariance {
+    /// What the biased variance is multiplied with before it is stored.
+    fn factor(self, x: Shape) -> f64 {
+        let unbiased = match self {
+            MovingVariance::Biased => false,
+            MovingVariance::Unbiased => true,
+            MovingVariance::Keras2 => x.rank() == 4,
+        };
+        let rows = x.len() / x.last();
+        if unbiased && rows > 1 { rows as f64 / (rows - 1) as f64 } else { 1.0 }
+    }
+}
+
+/// Keras's `BatchNormalization` over the last axis. In PyTorch: `nn.BatchNorm1d` and
+/// `nn.BatchNorm2d`, with other defaults and another meaning of momentum.
+#[derive(Clone, Debug, Default)]
+pub struct BatchNormalization {
+    options: Options,
+    gamma: Param,
+    beta: Param,
+    moving_mean: Tensor,
+    moving_variance: Tensor,
+}
+
+/// In Keras's words and order; the last one is ours, and only written where it is not Keras 3's.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct Options {
+    axis: i64,
+    momentum: f64,
+    epsilon: f64,
+    center: bool,
+    scale: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    moving_variance: MovingVariance,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let moving_variance = MovingVariance::default();
+        Self { axis: -1, momentum: 0.99, epsilon: 1e-3, center: true, scale: true, moving_variance }
+    }
+}
+
+impl Options {
+    /// What is wrong with them, if anything.
+    fn flaw(&self) -> Option<String> {
+        let Self { axis, momentum, epsilon, .. } = self;
+        if *axis != -1 {
+            return Some(format!("axis {axis} is not known, only -1, the channels"));
+        }
+        if !(0.0..=1.0).contains(momentum) {
+            return Some(format!("momentum {momentum} is not between 0 and 1"));
+        }
+        let flaw = || format!("epsilon {epsilon} is not a small positive number");
+        (!(*epsilon > 0.0 && epsilon.is_finite())).then(flaw)
+    }
+}
+
+fn is_default(moving_variance: &MovingVariance) -> bool {
+    *moving_variance == MovingVariance::default()
+}
+
+impl BatchNormalization {
+    /// Keras's defaults: momentum 0.99, epsilon 1e-3, with gamma and beta.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The share of the moving statistics that a batch leaves in place. Default: 0.99.
+    ///
+    /// # Panics
+    /// If it is not in 0..=1.
+    #[must_use]
+    pub fn momentum(self, momentum: f64) -> Self {
+        self.with(|options| options.momentum = momentum)
+    }
+
+    /// What is added to the variance. Default: 1e-3.
+    ///
+    /// # Panics
+    /// If it is not positive.
+    #[must_use]
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|options| options.epsilon = epsilon)
+    }
+
+    /// Whether beta is added. Default: yes.
+    #[must_use]
+    pub fn center(self, center: bool) -> Self {
+        self.with(|options| options.center = center)
+    }
+
+    /// Whether x̂ is multiplied with gamma. Default: yes.
+    #[must_use]
+    pub fn scale(self, scale: bool) -> Self {
+        self.with(|options| options.scale = scale)
+    }
+
+    /// Which variance is stored. Default: [`MovingVariance::Biased`].
+    #[must_use]
+    pub fn moving_variance(self, moving_variance: MovingVariance) -> Self {
+        self.with(|options| options.moving_variance = moving_variance)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
+        if let Some(flaw) = self.options.flaw() {
+            panic!("batch normalization: {flaw}");
+        }
+        self
+    }
+
+    /// The normalization with these statistics: mean, the rest of the mean, variance.
+    fn normalization<'a>(
+        &'a self,
+        [mean, rest, variance]: [&'a [f32]; 3],
+    ) -> Normalization<'a, f32> {
+        Normalization {
+            mean,
+            rest,
+            variance,
+            epsilon: self.options.epsilon as f32,
+            gamma: self.gamma.value.slice(),
+            beta: self.beta.value.slice(),
+        }
+    }
+
+    /// Moves the moving statistics towards those of the batch.
+    fn move_statistics(&mut self, x: Shape, mean: &Tensor, variance: &Tensor) {
+        let Options { momentum, moving_variance, .. } = self.options;
+        let towards = |moving: &mut Tensor, batch: &Tensor, factor: f64| {
+            for (moving, batch) in moving.slice_mut::<f32>().iter_mut().zip(batch.slice::<f32>()) {
+                let batch = f64::from(*batch) * factor;
+                *moving = (momentum * f64::from(*moving) + (1.0 - momentum) * batch) as f32;
+            }
+        };
+        towards(&mut self.moving_mean, mean, 1.0);
+        towards(&mut self.moving_variance, variance, moving_variance.factor(x));
+    }
+}
+
+fields! {
+    BatchNormalization: param gamma, param beta, buffer moving_mean, buffer moving_variance
+}
+
+impl Described for BatchNormalization {
+    const CLASS_NAME: &'static str = "BatchNormalization";
+
+    fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
+        let options: Options = config.options()?;
+        match options.flaw() {
+            None => Ok(Self { options, ..Self::default() }),
+            Some(reason) => {
+                Err(ConfigError::Options { class_name: config.class_name.clone(), reason })
+            }
+        }
+    }
+}
+
+impl Layer for BatchNormalization {
+    fn config(&self) -> Config {
+        Config::new(Self::CLASS_NAME, &self.options)
+    }
+
+    fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
+        if !matches!(x.rank(), 2 | 4) || x.is_empty() {
+            return Err(ShapeError::new(x, "expected rows (N, C) or images (N, H, W, C)"));
+        }
+        match self.moving_mean.len() {
+            built if built != 0 && built != x.last() => {
+                Err(ShapeError::new(x, format!("expected {built} channels, as it was built for")))
+            }
+            _ => Ok(x),
+        }
+    }
+
+    fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
+        *self = Self { options: self.options.clone(), ..Self::default() };
+        let channels = Shape::new(&[self.output_shape(x)?.last()]);
+        if self.options.scale {
+            self.gamma = init.constant(channels, 1.0);
+        }
+        if self.options.center {
+            self.beta = init.constant(channels, 0.0);
+        }
+        self.moving_mean = init.buffer(channels, 0.0);
+        self.moving_variance = init.buffer(channels, 1.0);
+        Ok(())
+    }
+
+    fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
+        let (shape, channels) = (self.output_shape(x.shape)?, x.shape.last());
+        let plan = Plan::new(Spec::f32(shape));
+        let plan = plan.with_scratch(cpu::scratch(shape.len() / channels, channels));
+        let slot = Slot::fixed(Spec::f32(Shape::new(&[channels])));
+        Ok(match mode {
+            Mode::Train => plan.saving([slot; 5]),
+            Mode::Infer => plan,
+        })
+    }
+
+    fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
+        let (mean, variance) = (&self.moving_mean, &self.moving_variance);
+        match &cx.device {
+            Device::Cpu => {
+                let n = self.normalization([mean.slice(), &[], variance.slice()]);
+                cpu::forward(Isa::detect(), &mut cx.workspace, x.rows(), &n, y.rows_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+    }
+
+    fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
+        let ([mean, rest, variance, _, _], isa) = (saved.slots(), Isa::detect());
+        match &cx.device {
+            Device::Cpu => {
+                let ws = &mut cx.workspace;
+                let statistics = [mean.slice_mut(), rest.slice_mut(), variance.slice_mut()];
+                cpu::statistics(isa, ws, x.rows(), statistics);
+                let n = self.normalization([mean.slice(), rest.slice(), variance.slice()]);
+                cpu::forward(isa, ws, x.rows(), &n, y.rows_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+        self.move_statistics(x.shape(), mean, variance);
+    }
+
+    fn backward(
+        &mut self,
+        cx: &mut Context,
+        x: &Tensor,
+        _: &Tensor,
+        dy: &mut Tensor,
+        dx: Option<&mut Tensor>,
+        saved: &mut Saved,
+    ) {
+        let ([mean, rest, variance, dgamma, dbeta], isa) = (saved.slots(), Isa::detect());
+        match &cx.device {
+            Device::Cpu => {
+                let n = self.normalization([mean.slice(), rest.slice(), variance.slice()]);
+                let ws = &mut cx.workspace;
+                let (x, dy, sums) = (x.rows(), dy.rows(), [dgamma.slice_mut(), dbeta.slice_mut()]);
+                cpu::backward_parameters(isa, ws, x, &n, dy, sums);
+                if let Some(dx) = dx {
+                    let sums = [dgamma.slice(), dbeta.slice()];
+                    cpu::backward_input(isa, ws, x, &n, dy, sums, dx.rows_mut());
+                }
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+        // dx needs both sums, also where the layer has no such parameter.
+        for (param, sum) in [(&mut self.gamma, dgamma), (&mut self.beta, dbeta)] {
+            if !param.is_empty() {
+                param.grad.slice_mut::<f32>().copy_from_slice(sum.slice());
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A layer as data.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// Class and options in the words of Keras's `get_config`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Config {
+    /// Keras's name of the class, such as `Conv2D`.
+    pub class_name: String,
+    /// The options, such as `{"filters": 32, "kernel_size": [3, 3]}`.
+    pub config: Map<String, Value>,
+}
+
+impl Config {
+    /// The config of a class with these options.
+    ///
+    /// # Panics
+    /// If the options are not a struct of plain values.
+    #[must_use]
+    pub fn new(class_name: &str, options: &impl Serialize) -> Self {
+        let value = serde_json::to_value(options).expect("options are plain values");
+        let Value::Object(config) = value else { panic!("options are a struct, got {value}") };
+        Self { class_name: class_name.to_owned(), config }
+    }
+
+    /// The options as the layer's own type. What the type does not know is passed over: Keras
+    /// writes much that only Keras needs.
+    ///
+    /// # Errors
+    /// If an option is missing or has a value that the layer does not know.
+    pub fn options<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        serde_json::from_value(Value::Object(self.config.clone())).map_err(|e| {
+            ConfigError::Options { class_name: self.class_name.clone(), reason: e.to_string() }
+        })
+    }
+
+    /// The name that the container gave to the layer, if any.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.config.get("name")?.as_str()
+    }
+}
+
+/// Why a network could not be rebuilt from its description.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No layer of that class is known.
+    #[error("no layer of class {class_name:?} is known: register it, or use one of {known}")]
+    UnknownClass {
+        /// The class that was asked for.
+        class_name: String,
+        /// The classes that are known.
+        known: String,
+    },
+    /// The options do not fit the class.
+    #[error("the config of {class_name} does not fit: {reason}")]
+    Options {
+        /// The class.
+        class_name: String,
+        /// Which option, and what was found.
+        reason: String,
+    },
+}

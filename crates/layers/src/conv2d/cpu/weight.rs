@@ -1,0 +1,176 @@
+//! The gradient of the kernel: a sum over every pixel of a batch.
+//!
+//! The output rows of the batch are cut into at most sixteen chunks. Within a chunk the sums of a
+//! few rows at a time are made in registers and added to the chunk's own table; the tables are
+//! added in order. Where tables are so large that there are fewer chunks, the filters are cut into
+//! bands as well.
+//!
+//! Three short sums instead of one long one keep the rounding small, and the cuts are made by
+//! geometry alone, so that neither threads nor the width of the registers change a bit.
+
+use super::super::Geometry;
+use super::microkernel::{GROUP, Gradient, outer, part};
+use super::sweep::Sweep;
+use gradus_tensor::simd::Isa;
+use gradus_tensor::{Chunks, Workspace};
+use std::ops::Range;
+
+/// Pieces of work, and the most chunks.
+const PIECES: usize = 16;
+/// Floats that the tables of all chunks may take, if there is more than one.
+const TABLES: usize = 1 << 22;
+/// Pixels whose products are summed in registers.
+const PIXELS: usize = 256;
+/// Taps whose tables are added at once.
+const TAPS: usize = 32;
+
+/// How the sum is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    g: Geometry,
+    sweep: Sweep,
+    /// The most chunks that a batch of any size is cut into.
+    limit: usize,
+    chunks: usize,
+    /// Bands that the filters are cut into, for want of chunks.
+    bands: usize,
+    /// Groups of filters in a band.
+    groups: usize,
+    /// Output rows of a chunk.
+    rows: usize,
+    /// Output rows of a block.
+    block: usize,
+}
+
+impl Cut {
+    pub(super) fn new(g: &Geometry) -> Self {
+        let sweep = Sweep::forward(g);
+        let all = g.k.div_ceil(GROUP);
+        let limit = (TABLES / (all * g.taps() * GROUP)).clamp(1, PIECES);
+        let groups = all.div_ceil(PIECES.div_ceil(limit));
+        let rows = (g.n * g.p).div_ceil(limit).max(1);
+        let at_once = sweep.canvas.rows_at_once(sweep.strides[0], sweep.reach);
+        let block = (PIXELS / g.q).clamp(1, at_once);
+        let (chunks, bands) = ((g.n * g.p).div_ceil(rows), all.div_ceil(groups));
+        Self { g: *g, sweep, limit, chunks, bands, groups, rows, block }
+    }
+
+    fn window(&self) -> usize {
+        let rows = (self.block - 1) * self.sweep.strides[0] + self.sweep.reach;
+        self.sweep.canvas.window(rows)
+    }
+
+    /// Floats for the pixels of dz, where groups of filters are no whole vectors.
+    fn stage(&self) -> usize {
+        if self.g.k.is_multiple_of(GROUP) { 0 } else { self.block * self.g.q * GROUP }
+    }
+
+    /// Floats of the table of one piece.
+    fn table(&self) -> usize {
+        self.groups * self.g.taps() * GROUP
+    }
+
+    /// Floats of scratch that [`Cut::run`] takes, with this or a smaller batch: a table and a
+    /// window for each piece.
+    pub(super) fn scratch(&self) -> usize {
+        let piece = self.table() + (self.window() + self.stage()).max(1);
+        self.limit * self.bands * piece
+    }
+
+    /// dkernel from x and dz.
+    pub(super) fn run(
+        &self,
+        isa: Isa,
+        ws: &mut Workspace,
+        x: &[f32],
+        dz: &[f32],
+        dkernel: &mut [f32],
+    ) {
+        let (g, pool, scratch) = (&self.g, &ws.pool, ws.scratch.take(self.scratch()));
+        let (pieces, table) = (self.chunks * self.bands, self.table());
+        let (tables, windows) = scratch.split_at_mut(pieces * table);
+        let window = (self.window() + self.stage()).max(1);
+        let windows = Chunks::new(&mut windows[..pieces * window], window);
+        pool.each((Chunks::new(tables, table), windows), |i, (table, window)| {
+            self.sum(isa, (i / self.bands, i % self.bands), x, dz, table, window);
+        });
+        pool.each(Chunks::new(dkernel, TAPS * g.k), |i, dkernel| {
+            for (tap, dkernel) in dkernel.chunks_exact_mut(g.k).enumerate() {
+                for (group, to) in dkernel.chunks_mut(GROUP).enumerate() {
+                    to.fill(0.0);
+                    for chunk in 0..self.chunks {
+                        let group = chunk * self.bands * self.groups + group;
+                        let from = &tables[(group * g.taps() + i * TAPS + tap) * GROUP..];
+                        to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+                    }
+                }
+            }
+        });
+    }
+
+    /// The table of one chunk and one band of filters.
+    fn sum(
+        &self,
+        isa: Isa,
+        (chunk, band): (usize, usize),
+        x: &[f32],
+        dz: &[f32],
+        table: &mut [f32],
+        window: &mut [f32],
+    ) {
+        let g = &self.g;
+        table.fill(0.0);
+        let (window, stage) = window.split_at_mut(self.window());
+        let first_filter = band * self.groups * GROUP;
+        let groups = (g.k - first_filter).div_ceil(GROUP).min(self.groups);
+        let end = ((chunk + 1) * self.rows).min(g.n * g.p);
+        let mut first = chunk * self.rows;
+        while first < end {
+            let rows = self.block.min(g.p - first % g.p).min(end - first);
+            let block = self.sweep.block(x, first, rows, window);
+            let ahead = self.ahead(x, dz, first + rows..end);
+            let tables = table.chunks_exact_mut(g.taps() * GROUP);
+            for (group, table) in tables.take(groups).enumerate() {
+                let filter = first_filter + group * GROUP;
+                let ahead = ahead.map(|floats| part(floats, (group, groups)));
+                let gradient = gradient(g, isa, dz, (first, rows), filter, stage);
+                outer(isa, &block, &Gradient { ahead, ..gradient }, table);
+            }
+            first += rows;
+        }
+    }
+
+    /// What the next block will read, if these are the output rows that are left: rows of x that
+    /// the current block has not read, and rows of dz. Only to be fetched, so it need not be exact.
+    fn ahead<'a>(&self, x: &'a [f32], dz: &'a [f32], left: Range<usize>) -> [&'a [f32]; 2] {
+        let g = &self.g;
+        let rows = self.block.min(left.len());
+        let row = left.start / g.p * g.h + left.start % g.p * g.strides[0] + g.r - 1;
+        let [from, to] = [row, row + rows * g.strides[0]].map(|row| x.len().min(row * g.w * g.c));
+        [&x[from..to], &dz[left.start * g.q * g.k..][..rows * g.q * g.k]]
+    }
+}
+
+/// `rows` rows of dz, from row `first` of all images on, for the group of filters from `filter` on.
+fn gradient<'a>(
+    g: &Geometry,
+    isa: Isa,
+    dz: &'a [f32],
+    (first, rows): (usize, usize),
+    filter: usize,
+    stage: &'a mut [f32],
+) -> Gradient<'a> {
+    let filters = (g.k - filter).min(GROUP);
+    let line = g.q * g.k;
+    let dz = &dz[first * line..][..rows * line][filter..];
+    let ahead = [[].as_slice(); 2];
+    if filters.is_multiple_of(isa.lanes()) {
+        return Gradient { dz, pixel: g.k, line, filters, ahead };
+    }
+    let stage = &mut stage[..rows * g.q * GROUP];
+    for (to, from) in stage.chunks_exact_mut(GROUP).zip(dz.chunks(g.k)) {
+        to[..filters].copy_from_slice(&from[..filters]);
+        to[filters..].fill(0.0);
+    }
+    Gradient { dz: stage, pixel: GROUP, line: g.q * GROUP, filters, ahead }
+}

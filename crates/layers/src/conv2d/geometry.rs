@@ -1,0 +1,132 @@
+//! The sizes of one convolution: computed once, passed by value to every function of the room.
+
+use crate::{Padding, ShapeError};
+use gradus_tensor::Shape;
+
+/// Two extents, height before width: `3` means `[3, 3]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent(pub [usize; 2]);
+
+impl From<usize> for Extent {
+    fn from(both: usize) -> Self {
+        Self([both; 2])
+    }
+}
+
+impl From<[usize; 2]> for Extent {
+    fn from(extents: [usize; 2]) -> Self {
+        Self(extents)
+    }
+}
+
+/// All sizes of one convolution, the batch included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Images.
+    pub n: usize,
+    /// Rows of an input image.
+    pub h: usize,
+    /// Columns of an input image.
+    pub w: usize,
+    /// Channels of an input image.
+    pub c: usize,
+    /// Rows of the kernel.
+    pub r: usize,
+    /// Columns of the kernel.
+    pub s: usize,
+    /// Filters: channels of an output image.
+    pub k: usize,
+    /// Rows of an output image.
+    pub p: usize,
+    /// Columns of an output image.
+    pub q: usize,
+    /// Input pixels from one output pixel to the next, down and across.
+    pub strides: [usize; 2],
+    /// Input pixels from one tap to the next, down and across.
+    pub dilation: [usize; 2],
+    /// Rows of zeros above the image, and columns of zeros to its left.
+    pub before: [usize; 2],
+}
+
+impl Geometry {
+    /// The sizes for an x of shape (N, H, W, C) and a kernel of shape (R, S, C, K).
+    ///
+    /// # Errors
+    /// If x has another rank, an empty pixel, other channels than the kernel, or is smaller than
+    /// the reach of the kernel.
+    ///
+    /// # Panics
+    /// If the kernel is not of rank 4, or it, a stride or a dilation is 0.
+    pub fn new(
+        x: Shape,
+        kernel: Shape,
+        strides: [usize; 2],
+        padding: Padding,
+        dilation: [usize; 2],
+    ) -> Result<Self, ShapeError> {
+        let &[r, s, channels, k] = kernel.dims() else { panic!("a kernel of shape {kernel}") };
+        let sizes = [r, s, channels.max(1), k, strides[0], strides[1], dilation[0], dilation[1]];
+        assert!(!sizes.contains(&0), "{kernel} by {strides:?} and {dilation:?}: a size is 0");
+        let &[n, h, w, c] = x.dims() else {
+            return Err(ShapeError::new(x, "expected images: (N, H, W, C)"));
+        };
+        if c == 0 || c != channels {
+            let reason = format!("expected {channels} channels, at least one: (N, H, W, C)");
+            return Err(ShapeError::new(x, reason));
+        }
+        let rows = padding.axis(h, r, strides[0], dilation[0]);
+        let columns = padding.axis(w, s, strides[1], dilation[1]);
+        let (Some(rows), Some(columns)) = (rows, columns) else {
+            let reach = [(r - 1) * dilation[0] + 1, (s - 1) * dilation[1] + 1];
+            let reason = format!("expected at least {}·{} pixels", reach[0], reach[1]);
+            return Err(ShapeError::new(x, reason));
+        };
+        let (p, q, before) = (rows.output, columns.output, [rows.before, columns.before]);
+        Ok(Self { n, h, w, c, r, s, k, p, q, strides, dilation, before })
+    }
+
+    /// The shape of x: (N, H, W, C).
+    #[must_use]
+    pub fn x(&self) -> Shape {
+        Shape::new(&[self.n, self.h, self.w, self.c])
+    }
+
+    /// The shape of the kernel: (R, S, C, K).
+    #[must_use]
+    pub fn kernel(&self) -> Shape {
+        Shape::new(&[self.r, self.s, self.c, self.k])
+    }
+
+    /// The shape of y: (N, P, Q, K).
+    #[must_use]
+    pub fn y(&self) -> Shape {
+        Shape::new(&[self.n, self.p, self.q, self.k])
+    }
+
+    /// R·S·C: the products in one element of z.
+    #[must_use]
+    pub fn taps(&self) -> usize {
+        self.r * self.s * self.c
+    }
+
+    /// Input pixels from the first tap of a window to its last, down and across, both counted.
+    #[must_use]
+    pub fn reach(&self) -> [usize; 2] {
+        [(self.r - 1) * self.dilation[0] + 1, (self.s - 1) * self.dilation[1] + 1]
+    }
+
+    /// The row of x that tap row `r` of output row `p` meets: h = p·stride + r·dilation − before,
+    /// unless that lies in the zeros around the image.
+    #[must_use]
+    pub fn row(&self, p: usize, r: usize) -> Option<usize> {
+        let padded = p * self.strides[0] + r * self.dilation[0];
+        padded.checked_sub(self.before[0]).filter(|h| *h < self.h)
+    }
+
+    /// The column of x that tap column `s` of output column `q` meets, as [`Geometry::row`].
+    #[must_use]
+    pub fn column(&self, q: usize, s: usize) -> Option<usize> {
+        let padded = q * self.strides[1] + s * self.dilation[1];
+        padded.checked_sub(self.before[1]).filter(|w| *w < self.w)
+    }
+}

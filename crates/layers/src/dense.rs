@@ -1,0 +1,229 @@
+//! Dense (fully connected) layers.
+//!
+//! ```text
+//! Formula      y = activation(x W + b), zₙⱼ = bⱼ + Σᵢ xₙᵢ Wᵢⱼ
+//! Shapes       x: N·I   W: I·J   b: J   y: N·J
+//! Backward     dz = activation'(dy)
+//!              dx = dz Wᵀ, dW = xᵀ dz, db = Σₙ dzₙ
+//! Saved        nothing: the activation's gradient follows from y
+//! Cost         2·N·I·J operations for each of y, dx and dW. Each reads or writes the kernel once,
+//!              which for a small batch takes longer than the arithmetic: 25088·512 weights are
+//!              51 MB
+//! Conventions  the kernel is (inputs, units), as Keras; PyTorch's weight is its transpose. Behind
+//!              `Flatten` the inputs are in the order H, W, C
+//! Reference    Rumelhart, Hinton, Williams: Learning representations by back-propagating errors.
+//!              Nature 323, 1986
+//! ```
+
+pub mod cpu;
+
+use crate::{
+    Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
+    ShapeError,
+};
+use gradus_tensor::ndarray::{Ix1, Ix2};
+use gradus_tensor::simd::Isa;
+use gradus_tensor::{Context, Device, Param, Shape, Spec, Tensor, fields};
+
+/// The formulas as sums.
+pub mod definition {
+    use gradus_tensor::Real;
+    use gradus_tensor::ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
+
+    /// z = x W + b.
+    pub fn forward<T: Real>(
+        x: ArrayView2<'_, T>,
+        kernel: ArrayView2<'_, T>,
+        bias: Option<ArrayView1<'_, T>>,
+        mut z: ArrayViewMut2<'_, T>,
+    ) {
+        for ((n, j), z) in z.indexed_iter_mut() {
+            let sum: T = (0..kernel.nrows()).map(|i| x[[n, i]] * kernel[[i, j]]).sum();
+            *z = sum + bias.map_or(T::zero(), |bias| bias[j]);
+        }
+    }
+
+    /// dx = dz Wᵀ.
+    pub fn backward_input<T: Real>(
+        kernel: ArrayView2<'_, T>,
+        dz: ArrayView2<'_, T>,
+        mut dx: ArrayViewMut2<'_, T>,
+    ) {
+        for ((n, i), dx) in dx.indexed_iter_mut() {
+            *dx = (0..kernel.ncols()).map(|j| dz[[n, j]] * kernel[[i, j]]).sum();
+        }
+    }
+
+    /// dW = xᵀ dz.
+    pub fn backward_weight<T: Real>(
+        x: ArrayView2<'_, T>,
+        dz: ArrayView2<'_, T>,
+        mut dkernel: ArrayViewMut2<'_, T>,
+    ) {
+        for ((i, j), dw) in dkernel.indexed_iter_mut() {
+            *dw = (0..x.nrows()).map(|n| x[[n, i]] * dz[[n, j]]).sum();
+        }
+    }
+
+    /// db = Σₙ dz.
+    pub fn backward_bias<T: Real>(dz: ArrayView2<'_, T>, mut dbias: ArrayViewMut1<'_, T>) {
+        for (db, column) in dbias.iter_mut().zip(dz.columns()) {
+            *db = column.iter().copied().sum();
+        }
+    }
+}
+
+/// Keras's `Dense`, for inputs of rank 2. In PyTorch: `nn.Linear`, whose weight is transposed and
+/// whose first values are others, and the activation behind it.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    options: Options,
+    kernel: Param,
+    bias: Param,
+}
+
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Options {
+    units: usize,
+    #[serde(default)]
+    activation: Activation,
+    #[serde(default = "yes")]
+    use_bias: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Dense {
+    /// That many outputs, with a bias and no activation: Keras's defaults.
+    ///
+    /// # Panics
+    /// If `units` is 0.
+    #[must_use]
+    pub fn new(units: usize) -> Self {
+        assert!(units > 0, "a dense layer has at least one unit");
+        Self::with(Options { units, activation: Activation::Linear, use_bias: true })
+    }
+
+    fn with(options: Options) -> Self {
+        Self { options, kernel: Param::default(), bias: Param::default() }
+    }
+
+    /// What follows the linear map.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.options.activation = activation;
+        self
+    }
+
+    /// Whether a bias is added. The default is that it is.
+    #[must_use]
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.options.use_bias = use_bias;
+        self
+    }
+}
+
+fields! { Dense: param kernel, param bias }
+
+impl Described for Dense {
+    const CLASS_NAME: &'static str = "Dense";
+
+    fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
+        let options: Options = config.options()?;
+        if options.units == 0 {
+            let reason = "units is 0, expected at least one".to_owned();
+            return Err(ConfigError::Options { class_name: config.class_name.clone(), reason });
+        }
+        Ok(Self::with(options))
+    }
+}
+
+impl Layer for Dense {
+    fn config(&self) -> Config {
+        Config::new(Self::CLASS_NAME, &self.options)
+    }
+
+    fn take_activation(&mut self) -> Activation {
+        match self.options.activation {
+            Activation::Softmax => std::mem::take(&mut self.options.activation),
+            _ => Activation::Linear,
+        }
+    }
+
+    fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
+        if x.rank() != 2 || x.is_empty() {
+            return Err(ShapeError::new(x, "expected (N, in): put a Flatten before"));
+        }
+        Ok(Shape::new(&[x.batch(), self.options.units]))
+    }
+
+    fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
+        let fans = [x.last(), self.output_shape(x)?.last()];
+        self.kernel = init.glorot_uniform("kernel", Shape::new(&fans), fans);
+        self.bias = match self.options.use_bias {
+            true => init.constant(Shape::new(&[self.options.units]), 0.0),
+            false => Param::default(),
+        };
+        Ok(())
+    }
+
+    fn plan(&self, x: Spec, _: Mode) -> Result<Plan, ShapeError> {
+        let y = self.output_shape(x.shape)?;
+        let (inputs, built) = (x.shape.last(), self.kernel.value.shape().batch());
+        if !self.kernel.is_empty() && inputs != built {
+            let expected = format!("expected (N, {built}), for which the layer was built");
+            return Err(ShapeError::new(x.shape, expected));
+        }
+        let scratch = cpu::scratch(y.batch(), inputs, y.last());
+        Ok(Plan::new(Spec::f32(y)).with_scratch(scratch))
+    }
+
+    fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
+        match &cx.device {
+            Device::Cpu => {
+                let (kernel, bias) = (&self.kernel.value, &self.bias.value);
+                let bias = self.options.use_bias.then(|| bias.view::<f32, Ix1>());
+                let (isa, ws) = (Isa::detect(), &mut cx.workspace);
+                cpu::forward(isa, ws, x.view::<_, Ix2>(), kernel.view(), bias, y.view_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+        self.options.activation.forward(cx, y);
+    }
+
+    fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
+        self.infer(cx, x, y, saved);
+    }
+
+    fn backward(
+        &mut self,
+        cx: &mut Context,
+        x: &Tensor,
+        y: &Tensor,
+        dy: &mut Tensor,
+        dx: Option<&mut Tensor>,
+        _: &mut Saved,
+    ) {
+        self.options.activation.backward(cx, y, dy);
+        let dz = &*dy;
+        match &cx.device {
+            Device::Cpu => {
+                let (isa, ws) = (Isa::detect(), &mut cx.workspace);
+                let (x, dz) = (x.view::<_, Ix2>(), dz.view::<_, Ix2>());
+                cpu::backward_weight(isa, ws, x, dz, self.kernel.grad.view_mut());
+                if self.options.use_bias {
+                    cpu::backward_bias(dz, self.bias.grad.slice_mut());
+                }
+                if let Some(dx) = dx {
+                    cpu::backward_input(isa, ws, self.kernel.value.view(), dz, dx.view_mut());
+                }
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

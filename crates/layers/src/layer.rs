@@ -1,0 +1,95 @@
+//! What every layer can do.
+
+use crate::{Activation, Config, Init, Mode, Plan, Saved};
+use gradus_tensor::{Context, Fields, Shape, Spec, Tensor};
+use std::fmt::Debug;
+
+/// A differentiable function with parameters.
+///
+/// Training borrows a layer exclusively and inference shares it: the borrow checker is the
+/// train/infer switch, and there is no flag to forget.
+///
+/// The verbs below `plan` return nothing: shapes were checked, memory was promised, and what a
+/// device has to say is asked for once per step.
+pub trait Layer: Fields + Debug + Send + Sync {
+    /// Class and options in Keras's words: what the summary, the picture, `model.json` and the
+    /// exporters read.
+    fn config(&self) -> Config;
+
+    /// The layers inside, by name; none for a layer that is not a container.
+    fn children(&self) -> Vec<(&str, &dyn Layer)> {
+        Vec::new()
+    }
+
+    /// Gives up the softmax that the layer ends in, and returns it; [`Activation::Linear`] where it
+    /// ends in none. For [`Sequential::split_head`](crate::Sequential::split_head).
+    fn take_activation(&mut self) -> Activation {
+        Activation::Linear
+    }
+
+    /// The shape of y for an x of this shape, batch extent included.
+    ///
+    /// # Errors
+    /// If the layer cannot take such an x.
+    fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError>;
+
+    /// Makes the parameters for inputs of this shape (the batch extent means nothing).
+    ///
+    /// # Errors
+    /// If the layer cannot take such an x.
+    fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError>;
+
+    /// Checks the shapes and promises the memory for batches of up to `x.shape.batch()`.
+    ///
+    /// # Errors
+    /// If the layer cannot take such an x, or was built for another one.
+    fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError>;
+
+    /// y = f(x) with frozen statistics and no randomness. Many threads may infer with one model,
+    /// each with its own context and [`Saved`].
+    fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved);
+
+    /// y = f(x) in training: may move statistics, and fills `saved` for `backward`.
+    fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved);
+
+    /// The gradients of the last `forward`: of the parameters, and of x where `dx` is given (the
+    /// first layer needs none). Gradients are overwritten, never added to. `dy` is consumed: the
+    /// layer may use its memory, and what it holds afterwards means nothing.
+    fn backward(
+        &mut self,
+        cx: &mut Context,
+        x: &Tensor,
+        y: &Tensor,
+        dy: &mut Tensor,
+        dx: Option<&mut Tensor>,
+        saved: &mut Saved,
+    );
+}
+
+/// A shape that does not fit. Found while building or planning, never later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{layer}: input has shape {found}, {expected}")]
+pub struct ShapeError {
+    /// The path of the layer, such as `conv2d_1`.
+    pub layer: String,
+    /// The input.
+    pub found: Shape,
+    /// What would have fitted, as the end of a sentence: `expected (N, H, W, C)`.
+    pub expected: String,
+}
+
+impl ShapeError {
+    /// The error of a layer that does not know its own name: its container adds it.
+    #[must_use]
+    pub fn new(found: Shape, expected: impl Into<String>) -> Self {
+        Self { layer: String::new(), found, expected: expected.into() }
+    }
+
+    /// The same error, seen from the container that calls the layer `name`.
+    #[must_use]
+    pub fn within(mut self, name: &str) -> Self {
+        let dot = if self.layer.is_empty() { "" } else { "." };
+        self.layer = format!("{name}{dot}{}", self.layer);
+        self
+    }
+}
