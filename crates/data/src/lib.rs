@@ -1,1 +1,31 @@
 //! Samples from disk into host batches, in order and without waiting.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod dataset;
+mod decode;
+mod error;
+mod flow;
+mod flow_from_dataframe;
+mod found;
+mod image_files;
+mod loader;
+mod manifest;
+pub mod prepare;
+mod resize;
+pub mod synthetic;
+mod transform;
+
+pub use dataset::{Dataset, InMemory, Sample};
+pub use decode::Decoder;
+pub use error::Error;
+pub use flow::{Flow, flow};
+pub use flow_from_dataframe::{ClassMode, Dataframe, FlowFromDataframe, flow_from_dataframe};
+pub use found::{Found, Ignored, Reason};
+pub use gradus_random::Key;
+pub use image_files::ImageFiles;
+pub use loader::{Batch, DataLoader};
+pub use manifest::Manifest;
+pub use ndarray;
+pub use resize::Interpolation;
+pub use transform::Transform;

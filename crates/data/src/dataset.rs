@@ -1,0 +1,154 @@
+//! What the loader asks of a data set: how many images there are, how large, and to read one.
+//!
+//! ```text
+//! Shapes       an image is (height, width, channels), bytes; a target is (outputs), floats
+//! ```
+
+use crate::{Decoder, Error};
+use ndarray::{Array3, Array4, ArrayViewMut1, Axis};
+
+/// Images of one size, each with a class.
+///
+/// Reading must not depend on what was read before: several threads read at once, in any order.
+pub trait Dataset: Send + Sync {
+    /// How many images there are.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Height, width and channels of every image.
+    fn size(&self) -> [usize; 3];
+
+    /// The names of the classes.
+    fn classes(&self) -> &[String];
+
+    /// The class of every image: indices into [`Dataset::classes`].
+    fn labels(&self) -> &[u32];
+
+    /// Reads image `index` into `into.image`, all of it.
+    ///
+    /// # Errors
+    /// If it cannot be read. The error names the file and the line of the manifest.
+    fn read(&self, index: usize, into: &mut Sample) -> Result<(), Error>;
+
+    /// How many numbers a target has. One for each class, unless overridden.
+    fn outputs(&self) -> usize {
+        self.classes().len()
+    }
+
+    /// Writes the target of image `index`: one-hot (1 for its class, 0 elsewhere), unless
+    /// overridden. `into` has [`Dataset::outputs`] elements.
+    fn target(&self, index: usize, mut into: ArrayViewMut1<'_, f32>) {
+        into.fill(0.0);
+        into[self.labels()[index] as usize] = 1.0;
+    }
+}
+
+/// Where one image is read to. Each worker has its own and uses it again and again.
+#[derive(Debug)]
+pub struct Sample {
+    /// (height, width, channels), as [`Dataset::size`] says.
+    pub image: Array3<u8>,
+    /// The memory of the files that were read before, for data sets that read files.
+    pub decoder: Decoder,
+}
+
+impl Sample {
+    /// Room for one image of that height, width and number of channels.
+    #[must_use]
+    pub fn new(size: [usize; 3]) -> Self {
+        Self { image: Array3::zeros(size), decoder: Decoder::default() }
+    }
+}
+
+/// Images that are at hand as one array.
+///
+/// ```
+/// use gradus_data::{InMemory, ndarray::Array4};
+/// let images = Array4::zeros((2, 8, 8, 3));
+/// let dataset = InMemory::new(images, vec![0, 1], &["cat", "dog"])?;
+/// # Ok::<(), gradus_data::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct InMemory {
+    images: Array4<u8>,
+    labels: Vec<u32>,
+    classes: Vec<String>,
+}
+
+impl InMemory {
+    /// `images` (N, H, W, C) with a class each: `labels` (N), indices into `classes`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are more or fewer labels than images, or one is no class.
+    pub fn new(images: Array4<u8>, labels: Vec<u32>, classes: &[&str]) -> Result<Self, Error> {
+        let (n, k) = (images.dim().0, classes.len());
+        if labels.len() != n {
+            return Err(Error::Argument {
+                argument: "labels",
+                found: format!("{} labels for {n} images", labels.len()),
+                remedy: "give one for each image",
+            });
+        }
+        if let Some((i, label)) = labels.iter().enumerate().find(|(_, l)| **l as usize >= k) {
+            return Err(Error::Argument {
+                argument: "labels",
+                found: format!("image {i} is of class {label}, and there are {k} classes"),
+                remedy: "count the classes from 0",
+            });
+        }
+        Ok(Self { images, labels, classes: classes.iter().map(ToString::to_string).collect() })
+    }
+}
+
+impl Dataset for InMemory {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn size(&self) -> [usize; 3] {
+        let (_, h, w, c) = self.images.dim();
+        [h, w, c]
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    fn read(&self, index: usize, into: &mut Sample) -> Result<(), Error> {
+        into.image.assign(&self.images.index_axis(Axis(0), index));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_and_its_one_hot_target_come_back() {
+        let images = Array4::from_shape_fn((3, 2, 2, 1), |(n, y, x, _)| (n * 4 + y * 2 + x) as u8);
+        let dataset = InMemory::new(images, vec![0, 2, 1], &["a", "b", "c"]).unwrap();
+        let mut sample = Sample::new(dataset.size());
+        dataset.read(1, &mut sample).unwrap();
+        assert_eq!(sample.image.as_slice().unwrap(), [4, 5, 6, 7]);
+        let mut target = ndarray::array![9.0, 9.0, 9.0];
+        dataset.target(1, target.view_mut());
+        assert_eq!(target, ndarray::array![0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_refused() {
+        for labels in [vec![0], vec![0, 2]] {
+            let refused = InMemory::new(Array4::zeros((2, 1, 1, 3)), labels, &["a", "b"]);
+            assert!(matches!(refused, Err(Error::Argument { argument: "labels", .. })));
+        }
+    }
+}
