@@ -1,0 +1,69 @@
+//! Where batches come from.
+//!
+//! The trainer knows nothing of files: it asks for this much, and `gradus-data`'s loader answers.
+//! A source of your own, drawn on the fly perhaps, implements the same trait.
+
+use gradus_data::DataLoader;
+use ndarray::{ArrayView2, ArrayView4};
+
+/// Some images and what they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// N·H·W·C, as the network takes them.
+    pub images: ArrayView4<'a, f32>,
+    /// N·classes: one-hot, or any other weights of the classes.
+    pub targets: ArrayView2<'a, f32>,
+}
+
+/// Batches in the order of an epoch.
+pub trait Batches {
+    /// Samples of a whole epoch.
+    fn samples(&self) -> usize;
+
+    /// The most samples in one batch.
+    fn batch_size(&self) -> usize;
+
+    /// Height, width and channels of an image.
+    fn image_shape(&self) -> [usize; 3];
+
+    /// The names of the classes, in the order of the targets' columns.
+    fn classes(&self) -> &[String];
+
+    /// Begins `epoch`, of which `steps` batches will be asked for.
+    fn start(&mut self, epoch: u32, steps: usize);
+
+    /// The next batch of the epoch; `None` when there is none left.
+    fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>>;
+
+    /// Batches of a whole epoch: the last may be short.
+    fn batches(&self) -> usize {
+        self.samples().div_ceil(self.batch_size().max(1))
+    }
+}
+
+impl Batches for DataLoader {
+    fn samples(&self) -> usize {
+        self.len()
+    }
+
+    fn batch_size(&self) -> usize {
+        DataLoader::batch_size(self)
+    }
+
+    fn image_shape(&self) -> [usize; 3] {
+        DataLoader::image_shape(self)
+    }
+
+    fn classes(&self) -> &[String] {
+        DataLoader::classes(self)
+    }
+
+    fn start(&mut self, epoch: u32, steps: usize) {
+        DataLoader::start(self, epoch, Some(steps));
+    }
+
+    fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
+        let batch = DataLoader::next_batch(self)?;
+        Some(batch.map(|b| Batch { images: b.images(), targets: b.targets() }))
+    }
+}

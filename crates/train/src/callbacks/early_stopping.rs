@@ -1,0 +1,165 @@
+//! Stopping when nothing gets better.
+//!
+//! ```text
+//! Rule         each epoch: wait += 1; if the figure is better than the best, it is the best, and
+//!              wait = 0 (if a baseline is given: only if it beats that too); else if
+//!              wait ≥ patience, and it is not the first epoch, stop
+//! Conventions  Keras 2's, to the letter: an epoch that improves never stops, even one that stays
+//!              behind the baseline; with `restore_best_weights` the best weights are put back at
+//!              the end however it came about
+//! Reference    tf_keras 2.21, `callbacks.EarlyStopping`; Prechelt: Early Stopping – But When? 1998
+//! ```
+
+use super::monitor::Monitor;
+use crate::history::Mode;
+use crate::{Callback, Control, Error, Run};
+use gradus_tensor::{Fields, Path, Tensor};
+
+/// Keras's `EarlyStopping`.
+#[derive(Debug)]
+pub struct EarlyStopping {
+    monitor: Monitor,
+    patience: u32,
+    baseline: Option<f64>,
+    start_from_epoch: u32,
+    restore_best_weights: bool,
+    wait: u32,
+    best: f64,
+    best_epoch: u32,
+    best_weights: Option<Vec<Tensor>>,
+}
+
+impl Default for EarlyStopping {
+    /// Keras's defaults: `val_loss`, patience 0, no minimal change, no baseline, weights stay as
+    /// they are.
+    fn default() -> Self {
+        let monitor = Monitor::new("val_loss", 0.0);
+        Self {
+            best: monitor.worst(),
+            monitor,
+            patience: 0,
+            baseline: None,
+            start_from_epoch: 0,
+            restore_best_weights: false,
+            wait: 0,
+            best_epoch: 0,
+            best_weights: None,
+        }
+    }
+}
+
+impl EarlyStopping {
+    /// Keras's `EarlyStopping(patience=patience)`: the number of epochs without improvement after
+    /// which training stops.
+    #[must_use]
+    pub fn new(patience: u32) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
+    /// The figure to watch. Its mode follows from its name: see [`Mode::auto`].
+    #[must_use]
+    pub fn monitor(mut self, name: &str) -> Self {
+        self.monitor = Monitor::new(name, self.monitor.min_delta);
+        self.best = self.monitor.worst();
+        self
+    }
+
+    /// Whether small or large is good, where the name does not tell.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor.mode = mode;
+        self
+    }
+
+    /// Changes smaller than this are none. 0 by default.
+    #[must_use]
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.monitor.min_delta = min_delta;
+        self
+    }
+
+    /// The figure to beat before waiting starts anew.
+    #[must_use]
+    pub fn baseline(mut self, baseline: f64) -> Self {
+        self.baseline = Some(baseline);
+        self
+    }
+
+    /// Epochs before that one do not count.
+    #[must_use]
+    pub fn start_from_epoch(mut self, epoch: u32) -> Self {
+        self.start_from_epoch = epoch;
+        self
+    }
+
+    /// Puts the weights of the best epoch back at the end.
+    #[must_use]
+    pub fn restore_best_weights(mut self, restore: bool) -> Self {
+        self.restore_best_weights = restore;
+        self
+    }
+
+    /// The best figure and its epoch (from 0), once there is one.
+    #[must_use]
+    pub fn best(&self) -> Option<(u32, f64)> {
+        (self.best != self.monitor.worst()).then_some((self.best_epoch, self.best))
+    }
+
+    fn keep(&mut self, run: &Run<'_>) {
+        if self.restore_best_weights {
+            self.best_weights = Some(copy_of(run.network));
+        }
+    }
+}
+
+/// Every tensor of the network, in visiting order.
+fn copy_of(network: &dyn Fields) -> Vec<Tensor> {
+    let mut copy = Vec::new();
+    network.visit(&mut Path::default(), &mut |_, field| copy.push(field.value().clone()));
+    copy
+}
+
+impl Callback for EarlyStopping {
+    fn fit_start(&mut self) -> Result<(), Error> {
+        self.wait = 0;
+        self.best = self.monitor.worst();
+        self.best_epoch = 0;
+        self.best_weights = None;
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        let Some(value) = self.monitor.value("EarlyStopping", run, control) else { return Ok(()) };
+        if run.epoch < self.start_from_epoch {
+            return Ok(());
+        }
+        if self.best_weights.is_none() {
+            // What is put back if nothing ever gets better.
+            self.keep(run);
+        }
+        self.wait += 1;
+        if self.monitor.improves(value, self.best) {
+            (self.best, self.best_epoch) = (value, run.epoch);
+            self.keep(run);
+            if self.baseline.is_none_or(|b| self.monitor.improves(value, b)) {
+                self.wait = 0;
+            }
+        } else if self.wait >= self.patience && run.epoch > 0 {
+            let Monitor { name, .. } = &self.monitor;
+            let (epoch, best, at) = (run.epoch + 1, self.best, self.best_epoch + 1);
+            control.stop = Some(format!(
+                "Epoch {epoch}: early stopping, {name} was best in epoch {at} ({best:.4})"
+            ));
+        }
+        Ok(())
+    }
+
+    fn fit_end(&mut self, _: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        if let Some(weights) = self.best_weights.take() {
+            let epoch = self.best_epoch + 1;
+            control.messages.push(format!("Restoring the weights of the best epoch: {epoch}."));
+            control.restore = Some(weights);
+        }
+        Ok(())
+    }
+}

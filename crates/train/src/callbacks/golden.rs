@@ -1,0 +1,114 @@
+//! The callbacks against Keras 2's own runs: `callbacks.json` holds, for sequences of a figure,
+//! when Keras stopped, what the rate was after each epoch, and whose weights were left.
+
+use super::{EarlyStopping, ReduceLROnPlateau};
+use crate::{Callback, Control, Logs, Run};
+use gradus_tensor::{Field, FieldMut, Fields, Path, Shape, Tensor};
+use gradus_testing::test_data;
+use serde_json::Value;
+
+/// A network whose only weight is the number of the epoch.
+struct Epoch(Tensor);
+
+impl Fields for Epoch {
+    fn visit(&self, path: &mut Path, f: &mut dyn FnMut(&Path, Field<'_>)) {
+        f(path, Field::Buffer(&self.0));
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, FieldMut<'_>)) {
+        f(path, FieldMut::Buffer(&mut self.0));
+    }
+}
+
+/// What a run came to: the rate after each epoch, whether it was stopped, the weight at the end.
+struct Outcome {
+    rates: Vec<f64>,
+    stopped: bool,
+    weight: f32,
+}
+
+fn play(callbacks: &mut [Box<dyn Callback>], monitor: &str, values: &[Value]) -> Outcome {
+    let mut control = Control { learning_rate: 1e-3, ..Control::default() };
+    callbacks.iter_mut().for_each(|c| c.fit_start().unwrap());
+    let (mut network, mut rates) = (Epoch(Tensor::default()), Vec::new());
+    let mut logs = Logs::default();
+    for (epoch, value) in values.iter().enumerate() {
+        network.0 = Tensor::from_slice(Shape::new(&[1]), &[epoch as f32]);
+        logs = Logs::default();
+        match value {
+            Value::Number(v) => logs.set(monitor, v.as_f64().unwrap()),
+            Value::String(s) if s.eq_ignore_ascii_case("nan") => logs.set(monitor, f64::NAN),
+            _ => {}
+        }
+        let run = Run { epoch: epoch as u32, epochs: 30, logs: &logs, network: &network };
+        for callback in callbacks.iter_mut() {
+            callback.epoch_end(&run, &mut control).unwrap();
+        }
+        rates.push(f64::from(control.learning_rate));
+        if control.stop.is_some() {
+            break;
+        }
+    }
+    let run = Run { epoch: 0, epochs: 30, logs: &logs, network: &network };
+    for callback in callbacks.iter_mut() {
+        callback.fit_end(&run, &mut control).unwrap();
+    }
+    let restored = control.restore.as_ref().map(|w| w[0].slice::<f32>()[0]);
+    let weight = restored.unwrap_or(network.0.slice::<f32>()[0]);
+    Outcome { rates, stopped: control.stop.is_some(), weight }
+}
+
+fn early_stopping(args: &Value, monitor: &str) -> EarlyStopping {
+    let mut callback = EarlyStopping::new(args["patience"].as_u64().unwrap_or(0) as u32)
+        .monitor(monitor)
+        .min_delta(args["min_delta"].as_f64().unwrap_or(0.0))
+        .start_from_epoch(args["start_from_epoch"].as_u64().unwrap_or(0) as u32)
+        .restore_best_weights(args["restore_best_weights"].as_bool().unwrap_or(false));
+    if let Some(baseline) = args["baseline"].as_f64() {
+        callback = callback.baseline(baseline);
+    }
+    callback
+}
+
+fn reduce_lr(args: &Value, monitor: &str) -> ReduceLROnPlateau {
+    ReduceLROnPlateau::new(monitor)
+        .factor(args["factor"].as_f64().unwrap_or(0.1))
+        .patience(args["patience"].as_u64().unwrap_or(10) as u32)
+        .min_delta(args["min_delta"].as_f64().unwrap_or(1e-4))
+        .cooldown(args["cooldown"].as_u64().unwrap_or(0) as u32)
+        .min_lr(args["min_lr"].as_f64().unwrap_or(0.0))
+}
+
+#[test]
+fn callbacks_do_what_keras_2_does() {
+    let Some(path) = test_data("goldens/callbacks.json") else { return };
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let runs = file["runs"].as_array().unwrap().iter().filter(|run| run["lib"] == "k2");
+    let mut played = 0;
+    for run in runs {
+        let monitor = run["monitor"].as_str().unwrap();
+        let sequence = &file["sequences"][run["sequence"].as_str().unwrap()];
+        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        if run["early_stopping_args"].is_object() {
+            callbacks.push(Box::new(early_stopping(&run["early_stopping_args"], monitor)));
+        }
+        if run["reduce_lr_args"].is_object() {
+            callbacks.push(Box::new(reduce_lr(&run["reduce_lr_args"], monitor)));
+        }
+        let outcome = play(&mut callbacks, monitor, sequence["values"].as_array().unwrap());
+        let what = format!("{} {} {}", run["kind"], run["sequence"], run["config"]);
+        assert_eq!(outcome.rates.len() as u64, run["epochs_run"].as_u64().unwrap(), "{what}");
+        assert_eq!(outcome.stopped, run["stopped"].as_bool().unwrap(), "{what}");
+        let weight = run["final_weights_from_epoch"].as_f64().unwrap();
+        assert_eq!(f64::from(outcome.weight), weight, "{what}: weights");
+        if let Some(rates) = run["lr_after_epoch"].as_array() {
+            for (epoch, (ours, keras)) in outcome.rates.iter().zip(rates).enumerate() {
+                // Six digits stand in the file: half a unit of the last is at most 5e-6 of it.
+                let keras = keras.as_f64().unwrap();
+                assert!((ours / keras - 1.0).abs() < 5e-6, "{what}, epoch {epoch}: {ours} {keras}");
+            }
+        }
+        played += 1;
+    }
+    assert_eq!(played, 98);
+}

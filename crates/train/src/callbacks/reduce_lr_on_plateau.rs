@@ -1,0 +1,142 @@
+//! A smaller learning rate when nothing gets better.
+//!
+//! ```text
+//! Rule         each epoch: a running cooldown counts down and resets wait; then, if the figure is
+//!              better than the best, it is the best and wait = 0; else, unless cooling down,
+//!              wait += 1, and once wait ≥ patience and lr > min_lr:
+//!              lr ← max(lr · factor, min_lr), the cooldown starts, wait = 0
+//! Conventions  Keras 2's, to the letter: a cooldown of n pauses n − 1 epochs, and at min_lr the
+//!              wait goes on growing
+//! Reference    tf_keras 2.21, `callbacks.ReduceLROnPlateau`
+//! ```
+
+use super::monitor::Monitor;
+use crate::history::Mode;
+use crate::{Callback, Control, Error, Run};
+
+/// Keras's `ReduceLROnPlateau`.
+#[derive(Debug)]
+pub struct ReduceLROnPlateau {
+    monitor: Monitor,
+    factor: f64,
+    patience: u32,
+    cooldown: u32,
+    min_lr: f64,
+    best: f64,
+    wait: u32,
+    cooling: u32,
+}
+
+impl Default for ReduceLROnPlateau {
+    /// Keras's defaults: `val_loss`, factor 0.1, patience 10, min_delta 1e-4, no cooldown, min_lr 0.
+    fn default() -> Self {
+        let monitor = Monitor::new("val_loss", 1e-4);
+        Self {
+            best: monitor.worst(),
+            monitor,
+            factor: 0.1,
+            patience: 10,
+            cooldown: 0,
+            min_lr: 0.0,
+            wait: 0,
+            cooling: 0,
+        }
+    }
+}
+
+impl ReduceLROnPlateau {
+    /// Watches that figure, with Keras's defaults for the rest. Its mode follows from its name:
+    /// see [`Mode::auto`].
+    #[must_use]
+    pub fn new(monitor: &str) -> Self {
+        let monitor = Monitor::new(monitor, 1e-4);
+        Self { best: monitor.worst(), monitor, ..Self::default() }
+    }
+
+    /// Whether small or large is good, where the name does not tell.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor.mode = mode;
+        self
+    }
+
+    /// What the rate is multiplied with.
+    ///
+    /// # Panics
+    /// If it is not in 0..1: the rate would not get smaller.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        assert!((0.0..1.0).contains(&factor), "a factor of {factor} does not reduce the rate");
+        self.factor = factor;
+        self
+    }
+
+    /// Epochs without improvement before the rate is reduced.
+    #[must_use]
+    pub fn patience(mut self, patience: u32) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Changes smaller than this are none.
+    #[must_use]
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.monitor.min_delta = min_delta;
+        self
+    }
+
+    /// Epochs after a reduction in which nothing is counted.
+    #[must_use]
+    pub fn cooldown(mut self, epochs: u32) -> Self {
+        self.cooldown = epochs;
+        self
+    }
+
+    /// The rate never goes below this.
+    #[must_use]
+    pub fn min_lr(mut self, min_lr: f64) -> Self {
+        self.min_lr = min_lr;
+        self
+    }
+
+    fn reduce(&mut self, epoch: u32, control: &mut Control) {
+        let old = control.learning_rate;
+        if old > self.min_lr as f32 {
+            let new = (f64::from(old) * self.factor).max(self.min_lr) as f32;
+            control.learning_rate = new;
+            control.messages.push(format!(
+                "Epoch {}: ReduceLROnPlateau reducing learning rate to {new}.",
+                epoch + 1
+            ));
+            self.cooling = self.cooldown;
+            self.wait = 0;
+        }
+    }
+}
+
+impl Callback for ReduceLROnPlateau {
+    fn fit_start(&mut self) -> Result<(), Error> {
+        (self.wait, self.cooling) = (0, 0);
+        self.best = self.monitor.worst();
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        let who = "ReduceLROnPlateau";
+        let Some(value) = self.monitor.value(who, run, control) else { return Ok(()) };
+        if self.cooling > 0 {
+            self.cooling -= 1;
+            self.wait = 0;
+        }
+        if self.monitor.improves(value, self.best) {
+            self.best = value;
+            self.wait = 0;
+        } else if self.cooling == 0 {
+            self.wait += 1;
+            if self.wait >= self.patience {
+                self.reduce(run.epoch, control);
+            }
+        }
+        Ok(())
+    }
+}
