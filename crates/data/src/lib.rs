@@ -15,6 +15,7 @@ pub mod prepare;
 mod resize;
 pub mod synthetic;
 mod transform;
+mod write_beside;
 
 pub use dataset::{Dataset, InMemory, Sample};
 pub use decode::Decoder;
@@ -29,3 +30,4 @@ pub use manifest::Manifest;
 pub use ndarray;
 pub use resize::Interpolation;
 pub use transform::Transform;
+pub use write_beside::{WriteError, write_beside};

@@ -8,9 +8,9 @@
 //! Lines        counted from 1, the header included: what an editor shows
 //! ```
 
-use crate::Error;
+use crate::{Error, write_beside};
 use csv::StringRecord;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -126,17 +126,7 @@ impl Manifest {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let text = self.to_csv().map_err(Error::io(path))?;
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(format!(".{}.partial", std::process::id()));
-        let partial = PathBuf::from(partial);
-        let written = File::create(&partial)
-            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&partial, path));
-        written.map_err(|e| {
-            // What could not be put in place is of no use to anybody.
-            let _ = fs::remove_file(&partial);
-            Error::io(path)(e)
-        })
+        write_beside(path, |file| file.write_all(&text)).map_err(|e| Error::io(path)(e.source))
     }
 
     fn to_csv(&self) -> Result<Vec<u8>, std::io::Error> {

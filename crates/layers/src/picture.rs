@@ -52,13 +52,14 @@ pub fn picture(model: &Sequential, input: Shape) -> Result<String, ShapeError> {
         extents: input.dims().iter().skip(1).copied().collect(),
         params: 0,
     }];
-    let layers = model.children().into_iter().zip(summary.rows());
-    cards.extend(layers.map(|((_, layer), row)| card(layer, row)));
+    // The configs of the chain, not of the layers: they know of a softmax that was split off.
+    let layers = model.children().into_iter().zip(model.configs()).zip(summary.rows());
+    cards.extend(layers.map(|(((_, layer), config), row)| card(layer, &config, row)));
     Ok(draw(&cards, &summary))
 }
 
-fn card(layer: &dyn Layer, row: &Row) -> Card {
-    let mut details = details(&layer.config());
+fn card(layer: &dyn Layer, config: &Config, row: &Row) -> Card {
+    let mut details = details(config);
     match layer.children().len() {
         0 => {}
         n => details.push(format!("{n} layers")),

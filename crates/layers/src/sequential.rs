@@ -88,6 +88,22 @@ impl Sequential {
         Ok(shapes)
     }
 
+    /// Every layer described, with its name, and with the closing activation where it belongs.
+    #[must_use]
+    pub(crate) fn configs(&self) -> Vec<Config> {
+        let mut layers: Vec<Config> = self.layers.iter().map(|layer| layer.config()).collect();
+        for (config, name) in layers.iter_mut().zip(&self.names) {
+            config.config.insert("name".into(), name.as_str().into());
+        }
+        if let Some(last) = layers.last_mut()
+            && self.head != Activation::Linear
+        {
+            let head = serde_json::to_value(self.head).expect("a plain enum");
+            last.config.insert("activation".into(), head);
+        }
+        layers
+    }
+
     /// The activations between the layers and two gradients, for training.
     fn slots_of_training(x: Spec, plans: &[Plan]) -> Vec<Slot> {
         let between = &plans[..plans.len() - 1];
@@ -160,17 +176,7 @@ impl Described for Sequential {
 
 impl Layer for Sequential {
     fn config(&self) -> Config {
-        let mut layers: Vec<Config> = self.layers.iter().map(|layer| layer.config()).collect();
-        for (config, name) in layers.iter_mut().zip(&self.names) {
-            config.config.insert("name".into(), name.as_str().into());
-        }
-        if let Some(last) = layers.last_mut()
-            && self.head != Activation::Linear
-        {
-            let head = serde_json::to_value(self.head).expect("a plain enum");
-            last.config.insert("activation".into(), head);
-        }
-        Config::new(Self::CLASS_NAME, &Options { layers })
+        Config::new(Self::CLASS_NAME, &Options { layers: self.configs() })
     }
 
     fn children(&self) -> Vec<(&str, &dyn Layer)> {

@@ -20,7 +20,7 @@ mod pen;
 mod raster;
 
 use crate::history::{History, Mode};
-use crate::write_beside::{WriteError, write_beside};
+use crate::{WriteError, write_beside};
 use axis::{Axis, short};
 use chart::{Best, Chart, Curve, Marker};
 use heatmap::Heatmap;

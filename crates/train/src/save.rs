@@ -10,8 +10,7 @@
 //! A version is written under a hidden name beside the others, synced, and renamed to the next
 //! free number, so that a server that watches the folder never sees half a model.
 
-use crate::write_beside::write_beside;
-use crate::{Error, Model, WriteError};
+use crate::{Error, Model, WriteError, write_beside};
 use gradus_layers::{Config, ConfigError, Described, Registry, Sequential, ShapeError};
 use gradus_tensor::{Context, Fields, Path as Name, Tensor};
 use safetensors::{Dtype, SafeTensors, View};

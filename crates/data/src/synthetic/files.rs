@@ -206,7 +206,8 @@ fn number(name: &str) -> Option<u64> {
     Some(2 * u64::from(count) + class as u64)
 }
 
-/// Writes a file beside and renames it.
+/// Writes a file beside and renames it. Without `write_beside`'s wait for the disk: there are
+/// thousands, and what a power cut takes is drawn again.
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".{}.partial", std::process::id()));

@@ -7,7 +7,7 @@
 //! ```
 
 use super::{Column, History};
-use crate::write_beside::{WriteError, write_beside};
+use crate::{WriteError, write_beside};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 

@@ -26,8 +26,8 @@ pub struct WriteError {
 ///
 /// ```no_run
 /// use std::io::Write as _;
-/// gradus_train::write_beside("history.csv".as_ref(), |file| writeln!(file, "epoch,loss"))?;
-/// # Ok::<(), gradus_train::WriteError>(())
+/// gradus_data::write_beside("history.csv".as_ref(), |file| writeln!(file, "epoch,loss"))?;
+/// # Ok::<(), gradus_data::WriteError>(())
 /// ```
 ///
 /// # Errors
