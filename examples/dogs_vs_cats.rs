@@ -158,7 +158,9 @@ fn open(
     say: &impl Fn(&str),
 ) -> Result<DataLoader> {
     let csv = folder.join(format!("dogs_vs_cats-{part}.csv"));
-    let loader = flow_from_dataframe(&Manifest::read(&csv)?, folder)
+    let frame = Manifest::read(&csv)
+        .context("the example `prepare` makes the two CSVs from a folder of images")?;
+    let loader = flow_from_dataframe(&frame, folder)
         .x_col("filename")
         .y_col("category")
         .target_size(IMAGE[0], IMAGE[1])
