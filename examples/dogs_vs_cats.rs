@@ -35,7 +35,7 @@ struct Args {
     /// Where history, plots and the picture of the model go: a new folder in here for each run
     #[arg(long, default_value = "runs")]
     out: PathBuf,
-    /// Epochs to train [default: 20 with --data, 8 without]
+    /// Epochs to train [default: 20 with --data, 15 without]
     #[arg(long)]
     epochs: Option<u32>,
     /// Images in a batch
@@ -184,7 +184,7 @@ fn fit(
     model.fit(
         train,
         Fit {
-            epochs: args.epochs.unwrap_or(if args.data.is_some() { 20 } else { 8 }),
+            epochs: args.epochs.unwrap_or(if args.data.is_some() { 20 } else { 15 }),
             // At least one, for data that is smaller than a batch.
             steps_per_epoch: Some(steps.max(1)),
             validation_data: Some(validation),
