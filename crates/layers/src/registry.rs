@@ -1,9 +1,6 @@
 //! From class names to layers: what rebuilds a network from `model.json`.
 
-use crate::{
-    BatchNormalization, Config, ConfigError, Conv2D, Dense, Dropout, Flatten, Layer, MaxPooling2D,
-    Sequential,
-};
+use crate::{Config, ConfigError, Layer};
 use std::collections::BTreeMap;
 
 /// A layer that can be rebuilt from its [`Config`].
@@ -20,25 +17,17 @@ pub trait Described: Layer + Sized + 'static {
 
 type Builder = fn(&Config, &Registry) -> Result<Box<dyn Layer>, ConfigError>;
 
-/// Class name → layer.
+/// Class name → layer. The default has every layer of this crate: its list stands in `lib.rs`.
 #[derive(Clone, Debug)]
 pub struct Registry(BTreeMap<&'static str, Builder>);
 
-impl Default for Registry {
-    /// Every layer of this crate.
-    fn default() -> Self {
-        Self(BTreeMap::new())
-            .with::<BatchNormalization>()
-            .with::<Conv2D>()
-            .with::<Dense>()
-            .with::<Dropout>()
-            .with::<Flatten>()
-            .with::<MaxPooling2D>()
-            .with::<Sequential>()
-    }
-}
-
 impl Registry {
+    /// No class at all.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// The same registry with one more class: yours, perhaps.
     #[must_use]
     pub fn with<L: Described>(mut self) -> Self {

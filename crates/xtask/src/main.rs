@@ -9,11 +9,13 @@ use std::time::Instant;
 
 const HELP: &str = "\
 cargo xtask check    format, lints, tests and documentation: all that CI runs
+cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask help     this text";
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("check") => check(),
+        Some("fmt") => format(&[]),
         Some("help") | None => {
             say(HELP);
             Ok(())
@@ -25,7 +27,7 @@ fn main() -> Result<()> {
 /// The guards, cheapest first.
 fn check() -> Result<()> {
     let start = Instant::now();
-    cargo(&["fmt", "--all", "--check"], &[])?;
+    format(&["--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo(&["test", "--workspace"], &[])?;
     let denied = [("RUSTDOCFLAGS", "--deny warnings")];
@@ -34,13 +36,38 @@ fn check() -> Result<()> {
     Ok(())
 }
 
+/// All that `cargo fmt` finds, and the rooms of the layers: they are declared by a macro, behind
+/// which it does not look.
+fn format(options: &[&str]) -> Result<()> {
+    cargo(&[&["fmt", "--all"], options].concat(), &[])?;
+    let mut rooms = Vec::new();
+    for entry in std::fs::read_dir("crates/layers/src").context("run it in the project's root")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            rooms.push(path.display().to_string());
+        }
+    }
+    let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
+    run("rustfmt", &[&["--edition", "2024"], options, &rooms].concat(), &[])
+}
+
 /// Runs cargo and fails as it does.
 fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    let line = format!("cargo {}", args.join(" "));
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".to_owned());
+    run(&cargo, args, environment)
+}
+
+/// Runs a program and fails as it does.
+fn run(program: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let name = std::path::Path::new(program).file_stem().unwrap_or_default().to_string_lossy();
+    let mut line = format!("{name} {}", args.join(" "));
+    if line.len() > 80 {
+        line.truncate(line.floor_char_boundary(80));
+        line.push('…');
+    }
     say(&format!("$ {line}"));
     let start = Instant::now();
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    let status = command.args(args).envs(environment.iter().copied()).status();
+    let status = Command::new(program).args(args).envs(environment.iter().copied()).status();
     if !status.with_context(|| format!("cannot start {line}"))?.success() {
         bail!("{line} failed");
     }
