@@ -12,6 +12,7 @@
 use anyhow::{Result, ensure};
 use clap::Parser;
 use gradus::data::{Decoder, Interpolation};
+use gradus::layers::argmax;
 use gradus::prelude::*;
 use gradus::tensor::ndarray::{Array3, Array4, Axis};
 use std::path::PathBuf;
@@ -48,15 +49,11 @@ fn main() -> Result<()> {
         let rescale = model.rescale();
         let image: Array4<f32> = pixels.mapv(|p| f32::from(p) * rescale).insert_axis(Axis(0));
         let probabilities = model.predict(image.view())?;
-        let (class, probability) = most_probable(probabilities.row(0).iter());
+        let class = argmax(probabilities.row(0));
+        let probability = probabilities[[0, class]];
         let name = model.classes().get(class).cloned().unwrap_or(format!("class {class}"));
         println!("{name:12} {:6.2} %  {}", 100.0 * probability, path.display());
     }
     ensure!(failed == 0, "{failed} of {} files could not be read", args.images.len());
     Ok(())
-}
-
-fn most_probable<'a>(probabilities: impl Iterator<Item = &'a f32>) -> (usize, f32) {
-    let pairs = probabilities.copied().enumerate();
-    pairs.fold((0, 0.0), |best, (class, p)| if p > best.1 { (class, p) } else { best })
 }

@@ -26,11 +26,11 @@ mod geometry;
 #[cfg(test)]
 mod tests;
 
-pub use geometry::{Extent, Geometry};
+pub use geometry::Geometry;
 
 use crate::{
-    Activation, Config, ConfigError, Described, Init, Layer, Mode, Padding, Plan, Registry, Saved,
-    ShapeError,
+    Activation, Config, ConfigError, Described, Extent, Init, Layer, Mode, Padding, Plan, Registry,
+    Saved, ShapeError,
 };
 use gradus_tensor::{Context, Device, Param, Shape, Spec, Tensor, fields};
 

@@ -58,7 +58,7 @@ pub use gradus_tensor as tensor;
 pub use init::Init;
 pub use layer::{Layer, ShapeError};
 pub use loss::Loss;
-pub use padding::Padding;
+pub use padding::{Extent, Padding};
 pub use picture::picture;
 pub use plan::{Mode, Plan, Saved, Slot};
 pub use registry::{Described, Registry};

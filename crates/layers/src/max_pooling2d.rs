@@ -21,10 +21,9 @@ pub mod cpu;
 #[cfg(test)]
 mod tests;
 
-use crate::conv2d::Extent;
 use crate::{
-    Config, ConfigError, Described, Init, Layer, Mode, Padding, Plan, Registry, Saved, ShapeError,
-    Slot,
+    Config, ConfigError, Described, Extent, Init, Layer, Mode, Padding, Plan, Registry, Saved,
+    ShapeError, Slot,
 };
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor, fields};

@@ -7,6 +7,22 @@
 //! Conventions  TensorFlow's: with `same` the odd row goes to the bottom and right
 //! ```
 
+/// Two extents, height before width: `3` means `[3, 3]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent(pub [usize; 2]);
+
+impl From<usize> for Extent {
+    fn from(both: usize) -> Self {
+        Self([both; 2])
+    }
+}
+
+impl From<[usize; 2]> for Extent {
+    fn from(extents: [usize; 2]) -> Self {
+        Self(extents)
+    }
+}
+
 /// Keras's `padding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,22 +3,6 @@
 use crate::{Padding, ShapeError};
 use gradus_tensor::Shape;
 
-/// Two extents, height before width: `3` means `[3, 3]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent(pub [usize; 2]);
-
-impl From<usize> for Extent {
-    fn from(both: usize) -> Self {
-        Self([both; 2])
-    }
-}
-
-impl From<[usize; 2]> for Extent {
-    fn from(extents: [usize; 2]) -> Self {
-        Self(extents)
-    }
-}
-
 /// All sizes of one convolution, the batch included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {

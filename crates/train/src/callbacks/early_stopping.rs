@@ -24,8 +24,8 @@ pub struct EarlyStopping {
     start_from_epoch: u32,
     restore_best_weights: bool,
     wait: u32,
-    best: f64,
-    best_epoch: u32,
+    /// The epoch and its figure.
+    best: Option<(u32, f64)>,
     best_weights: Option<Vec<Tensor>>,
 }
 
@@ -33,16 +33,14 @@ impl Default for EarlyStopping {
     /// Keras's defaults: `val_loss`, patience 0, no minimal change, no baseline, weights stay as
     /// they are.
     fn default() -> Self {
-        let monitor = Monitor::new("val_loss", 0.0);
         Self {
-            best: monitor.worst(),
-            monitor,
+            monitor: Monitor::new("val_loss", 0.0),
             patience: 0,
             baseline: None,
             start_from_epoch: 0,
             restore_best_weights: false,
             wait: 0,
-            best_epoch: 0,
+            best: None,
             best_weights: None,
         }
     }
@@ -60,7 +58,6 @@ impl EarlyStopping {
     #[must_use]
     pub fn monitor(mut self, name: &str) -> Self {
         self.monitor = Monitor::new(name, self.monitor.min_delta);
-        self.best = self.monitor.worst();
         self
     }
 
@@ -99,10 +96,10 @@ impl EarlyStopping {
         self
     }
 
-    /// The best figure and its epoch (from 0), once there is one.
+    /// The best epoch (from 0) and its figure, once there is one.
     #[must_use]
     pub fn best(&self) -> Option<(u32, f64)> {
-        (self.best != self.monitor.worst()).then_some((self.best_epoch, self.best))
+        self.best
     }
 
     fn keep(&mut self, run: &Run<'_>) {
@@ -122,8 +119,7 @@ fn copy_of(network: &dyn Fields) -> Vec<Tensor> {
 impl Callback for EarlyStopping {
     fn fit_start(&mut self) -> Result<(), Error> {
         self.wait = 0;
-        self.best = self.monitor.worst();
-        self.best_epoch = 0;
+        self.best = None;
         self.best_weights = None;
         Ok(())
     }
@@ -138,26 +134,29 @@ impl Callback for EarlyStopping {
             self.keep(run);
         }
         self.wait += 1;
-        if self.monitor.improves(value, self.best) {
-            (self.best, self.best_epoch) = (value, run.epoch);
+        if self.monitor.improves(value, self.best.map(|(_, best)| best)) {
+            self.best = Some((run.epoch, value));
             self.keep(run);
-            if self.baseline.is_none_or(|b| self.monitor.improves(value, b)) {
+            if self.baseline.is_none_or(|b| self.monitor.improves(value, Some(b))) {
                 self.wait = 0;
             }
         } else if self.wait >= self.patience && run.epoch > 0 {
-            let Monitor { name, .. } = &self.monitor;
-            let (epoch, best, at) = (run.epoch + 1, self.best, self.best_epoch + 1);
-            control.stop = Some(format!(
-                "Epoch {epoch}: early stopping, {name} was best in epoch {at} ({best:.4})"
-            ));
+            let (epoch, name) = (run.epoch + 1, &self.monitor.name);
+            let best = match self.best {
+                Some((at, best)) => format!("was best in epoch {} ({best:.4})", at + 1),
+                None => "was never a number to keep".to_owned(),
+            };
+            control.stop = Some(format!("Epoch {epoch}: early stopping, {name} {best}"));
         }
         Ok(())
     }
 
     fn fit_end(&mut self, _: &Run<'_>, control: &mut Control) -> Result<(), Error> {
         if let Some(weights) = self.best_weights.take() {
-            let epoch = self.best_epoch + 1;
-            control.messages.push(format!("Restoring the weights of the best epoch: {epoch}."));
+            control.messages.push(match self.best {
+                Some((at, _)) => format!("Restoring the weights of the best epoch: {}.", at + 1),
+                None => "Restoring the weights of the first epoch: no other was better.".to_owned(),
+            });
             control.restore = Some(weights);
         }
         Ok(())

@@ -22,19 +22,11 @@ impl Monitor {
         Self { name: name.to_owned(), mode: Mode::auto(name), min_delta }
     }
 
-    /// What every number beats.
-    pub(crate) fn worst(&self) -> f64 {
-        match self.mode {
-            Mode::Min => f64::INFINITY,
-            Mode::Max => f64::NEG_INFINITY,
-        }
-    }
-
-    /// Whether `value` beats `best` by more than `min_delta`.
-    pub(crate) fn improves(&self, value: f64, best: f64) -> bool {
+    /// Whether `value` beats the best so far, if any, by more than `min_delta`.
+    pub(crate) fn improves(&self, value: f64, best: Option<f64>) -> bool {
         let bar = match self.mode {
-            Mode::Min => best - self.min_delta.abs(),
-            Mode::Max => best + self.min_delta.abs(),
+            Mode::Min => best.unwrap_or(f64::INFINITY) - self.min_delta.abs(),
+            Mode::Max => best.unwrap_or(f64::NEG_INFINITY) + self.min_delta.abs(),
         };
         self.mode.better(value, bar)
     }
@@ -58,10 +50,10 @@ mod tests {
     #[test]
     fn better_is_strict_and_never_a_nan() {
         let loss = Monitor::new("val_loss", 0.0);
-        assert!(loss.improves(0.4, 0.5) && !loss.improves(0.5, 0.5));
-        assert!(!loss.improves(f64::NAN, loss.worst()) && loss.improves(9.0, loss.worst()));
+        assert!(loss.improves(0.4, Some(0.5)) && !loss.improves(0.5, Some(0.5)));
+        assert!(!loss.improves(f64::NAN, None) && loss.improves(9.0, None));
         let by = |min_delta| Monitor::new("val_loss", min_delta);
-        assert!(!by(0.1).improves(0.4, 0.5) && by(-0.1).improves(0.39, 0.5));
-        assert!(Monitor::new("val_accuracy", 0.05).improves(0.7, 0.6));
+        assert!(!by(0.1).improves(0.4, Some(0.5)) && by(-0.1).improves(0.39, Some(0.5)));
+        assert!(Monitor::new("val_accuracy", 0.05).improves(0.7, Some(0.6)));
     }
 }

@@ -22,7 +22,7 @@ pub struct ReduceLROnPlateau {
     patience: u32,
     cooldown: u32,
     min_lr: f64,
-    best: f64,
+    best: Option<f64>,
     wait: u32,
     cooling: u32,
 }
@@ -30,10 +30,9 @@ pub struct ReduceLROnPlateau {
 impl Default for ReduceLROnPlateau {
     /// Keras's defaults: `val_loss`, factor 0.1, patience 10, min_delta 1e-4, no cooldown, min_lr 0.
     fn default() -> Self {
-        let monitor = Monitor::new("val_loss", 1e-4);
         Self {
-            best: monitor.worst(),
-            monitor,
+            monitor: Monitor::new("val_loss", 1e-4),
+            best: None,
             factor: 0.1,
             patience: 10,
             cooldown: 0,
@@ -49,8 +48,7 @@ impl ReduceLROnPlateau {
     /// see [`Mode::auto`].
     #[must_use]
     pub fn new(monitor: &str) -> Self {
-        let monitor = Monitor::new(monitor, 1e-4);
-        Self { best: monitor.worst(), monitor, ..Self::default() }
+        Self { monitor: Monitor::new(monitor, 1e-4), ..Self::default() }
     }
 
     /// Whether small or large is good, where the name does not tell.
@@ -117,7 +115,7 @@ impl ReduceLROnPlateau {
 impl Callback for ReduceLROnPlateau {
     fn fit_start(&mut self) -> Result<(), Error> {
         (self.wait, self.cooling) = (0, 0);
-        self.best = self.monitor.worst();
+        self.best = None;
         Ok(())
     }
 
@@ -129,7 +127,7 @@ impl Callback for ReduceLROnPlateau {
             self.wait = 0;
         }
         if self.monitor.improves(value, self.best) {
-            self.best = value;
+            self.best = Some(value);
             self.wait = 0;
         } else if self.cooling == 0 {
             self.wait += 1;
