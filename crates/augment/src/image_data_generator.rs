@@ -4,7 +4,7 @@
 //! Order        affine and flips → rescale, as in Keras's `apply_transform` and `standardize`
 //! Draws        theta, height shift, width shift, shear, (zx, zy), horizontal flip, vertical flip,
 //!              uniform in their ranges, in Keras's order. What is off draws nothing, except that
-//!              both flips always draw. The numbers come from a [`Key`] alone
+//!              both flips always draw. The numbers come from a [`Source`] alone
 //! Conventions  Keras's argument names, defaults and units, each at its method. Everything is off
 //!              until asked for: with nothing but `rescale` this is the generator for validation
 //! Reference    Keras 3, `keras/src/legacy/preprocessing/image.py`
@@ -13,12 +13,12 @@
 use crate::affine::{self, Affine, Compatibility, Interpolation, Sampling};
 use crate::ranges::{check_range, symmetric};
 use crate::{Error, FillMode, Params, ShiftRange, ZoomRange};
-use gradus_random::{Domain, Key};
+use gradus_random::{Domain, Source};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 const DOMAIN: Domain = Domain::named("augment.image_data_generator");
 
-/// Draws the parameters of an image, and applies them: a pure function of key and image.
+/// Draws the parameters of an image, and applies them: a pure function of source and image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageDataGenerator {
     rotation_range: f64,
@@ -53,11 +53,12 @@ impl ImageDataGenerator {
         }
     }
 
-    /// The parameters of the sample `key` for an image of `[height, width]` pixels: the same in
-    /// every run, whichever thread asks.
+    /// The parameters of a sample for an image of `[height, width]` pixels. From a
+    /// [`Key`](gradus_random::Key) they are the same in every run, whichever thread asks; from
+    /// NumPy's generator they are the next ones that Keras would draw.
     #[must_use]
-    pub fn draw(&self, key: Key, [height, width]: [usize; 2]) -> Params {
-        let rng = &mut key.stream(DOMAIN);
+    pub fn draw<'a>(&self, from: impl Into<Source<'a>>, [height, width]: [usize; 2]) -> Params {
+        let rng = &mut from.into().stream(DOMAIN);
         let theta = symmetric(self.rotation_range, rng);
         let by_height = self.height_shift_range.draw(rng, height as f64);
         let by_width = self.width_shift_range.draw(rng, width as f64);
@@ -83,17 +84,17 @@ impl ImageDataGenerator {
         affine::apply(&affine, self.sampling, self.rescale, from, into);
     }
 
-    /// Both in one call, as a function to hand to a data loader: key and image in, image out.
+    /// Both in one call, as a function to hand to a data loader: source and image in, image out.
     ///
     /// The function panics if its images differ in shape.
     pub fn transform(
         &self,
-    ) -> impl Fn(Key, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>) + Clone + Send + Sync + use<>
+    ) -> impl Fn(Source<'_>, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>) + Clone + Send + Sync + use<>
     {
         let generator = self.clone();
-        move |key, from, into| {
+        move |source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>| {
             let (height, width, _) = from.dim();
-            generator.apply(&generator.draw(key, [height, width]), from, into);
+            generator.apply(&generator.draw(source, [height, width]), from, into);
         }
     }
 }

@@ -28,9 +28,9 @@
 //! train.apply(&params, photo.view(), image.view_mut());
 //! assert!((image[[64, 64, 0]] - 1.0).abs() < 1e-6);
 //!
-//! // What a data loader takes is a function of key and image.
+//! // What a data loader takes is a function of source and image.
 //! let transform = validation.transform();
-//! transform(Key { seed: 42, epoch: 0, index: 7 }, photo.view(), image.view_mut());
+//! transform(Key { seed: 42, epoch: 0, index: 7 }.into(), photo.view(), image.view_mut());
 //! assert_eq!(image[[0, 0, 0]], 1.0);
 //! # Ok(())
 //! # }

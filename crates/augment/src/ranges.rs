@@ -6,7 +6,7 @@
 //! ```
 
 use crate::Error;
-use gradus_random::Philox;
+use gradus_random::Stream;
 
 /// How far an image may be shifted along one axis: Keras's `width_shift_range` and
 /// `height_shift_range`. Written as a float, an integer or a list, as in Keras.
@@ -22,7 +22,7 @@ pub enum ShiftRange {
 
 impl ShiftRange {
     /// A shift in pixels along an axis of `extent` pixels.
-    pub(crate) fn draw(&self, rng: &mut Philox, extent: f64) -> f64 {
+    pub(crate) fn draw(&self, rng: &mut Stream<'_>, extent: f64) -> f64 {
         let (shift, largest) = match self {
             Self::Uniform(range) => (symmetric(*range, rng), *range),
             Self::Pixels(0) => return 0.0,
@@ -81,7 +81,7 @@ impl ZoomRange {
     pub(crate) const OFF: Self = Self { low: 1.0, high: 1.0 };
 
     /// The factors for x and for y.
-    pub(crate) fn draw(self, rng: &mut Philox) -> [f64; 2] {
+    pub(crate) fn draw(self, rng: &mut Stream<'_>) -> [f64; 2] {
         if self == Self::OFF {
             return [1.0; 2];
         }
@@ -108,7 +108,7 @@ impl From<[f64; 2]> for ZoomRange {
 }
 
 /// Uniform in ±range, or 0 without drawing where the range is off.
-pub(crate) fn symmetric(range: f64, rng: &mut Philox) -> f64 {
+pub(crate) fn symmetric(range: f64, rng: &mut Stream<'_>) -> f64 {
     if range == 0.0 { 0.0 } else { rng.between(-range, range) }
 }
 
@@ -116,17 +116,18 @@ pub(crate) fn check_range(argument: &'static str, found: f64) -> Result<(), Erro
     if found.is_finite() && found >= 0.0 { Ok(()) } else { Err(Error::Range { argument, found }) }
 }
 
-fn sign(rng: &mut Philox) -> f64 {
+fn sign(rng: &mut Stream<'_>) -> f64 {
     if rng.below(2) == 0 { -1.0 } else { 1.0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gradus_random::Mt19937;
 
     fn draws(range: impl Into<ShiftRange>) -> Vec<f64> {
         let range = range.into();
-        let rng = &mut Philox::new(3, [0; 3]);
+        let rng = &mut Stream::Philox(gradus_random::Philox::new(3, [0; 3]));
         (0..4000).map(|_| range.draw(rng, 200.0)).collect()
     }
 
@@ -160,11 +161,11 @@ mod tests {
 
     #[test]
     fn what_is_off_draws_nothing() {
-        let fresh = Philox::new(3, [0; 3]);
-        let mut rng = fresh.clone();
-        assert_eq!(ShiftRange::Uniform(0.0).draw(&mut rng, 9.0), 0.0);
-        assert_eq!(ShiftRange::Pixels(0).draw(&mut rng, 9.0), 0.0);
-        assert_eq!(ZoomRange::from(0.0).draw(&mut rng), [1.0, 1.0]);
-        assert_eq!(rng, fresh);
+        let mut rng = Mt19937::new(3);
+        let mut stream = Stream::Mt19937(&mut rng);
+        assert_eq!(ShiftRange::Uniform(0.0).draw(&mut stream, 9.0), 0.0);
+        assert_eq!(ShiftRange::Pixels(0).draw(&mut stream, 9.0), 0.0);
+        assert_eq!(ZoomRange::from(0.0).draw(&mut stream), [1.0, 1.0]);
+        assert_eq!(rng, Mt19937::new(3));
     }
 }

@@ -23,7 +23,7 @@ pub use error::Error;
 pub use flow::{Flow, flow};
 pub use flow_from_dataframe::{ClassMode, Dataframe, FlowFromDataframe, flow_from_dataframe};
 pub use found::{Found, Ignored, Reason};
-pub use gradus_random::Key;
+pub use gradus_random::{Key, Mt19937, Source};
 pub use image_files::ImageFiles;
 pub use loader::{Batch, DataLoader};
 pub use manifest::Manifest;

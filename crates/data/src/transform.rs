@@ -3,7 +3,7 @@
 //! The loader knows one small interface, so that whatever augments needs no loader and the loader
 //! no augmentation.
 
-use gradus_random::Key;
+use gradus_random::Source;
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 /// Turns the bytes of an image into the floats that the network sees.
@@ -11,28 +11,28 @@ use ndarray::{ArrayView3, ArrayViewMut3};
 /// Every closure of that signature is one; the types of its parameters have to be written out:
 ///
 /// ```
-/// use gradus_data::{Key, Transform, ndarray::{ArrayView3, ArrayViewMut3}};
+/// use gradus_data::{Source, Transform, ndarray::{ArrayView3, ArrayViewMut3}};
 /// fn takes(_: impl Transform) {}
-/// takes(|_: Key, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>| {
+/// takes(|_: Source<'_>, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>| {
 ///     into.zip_mut_with(&from, |y, &x| *y = f32::from(x) / 255.0);
 /// });
 /// ```
 pub trait Transform: Send + Sync {
     /// Fills `into` from `from`, both (height, width, channels) and of one shape. Randomness comes
-    /// from `key` alone: then nothing depends on which worker is called, or when.
-    fn apply(&self, key: Key, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>);
+    /// from `source` alone: then nothing depends on which worker is called, or when.
+    fn apply(&self, source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>);
 }
 
 impl<F> Transform for F
 where
-    F: Fn(Key, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>) + Send + Sync,
+    F: Fn(Source<'_>, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>) + Send + Sync,
 {
-    fn apply(&self, key: Key, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>) {
-        self(key, from, into);
+    fn apply(&self, source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>) {
+        self(source, from, into);
     }
 }
 
 /// The values as they are, 0 to 255: what Keras gives where nothing rescales them.
-pub(crate) fn cast(_: Key, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>) {
+pub(crate) fn cast(_: Source<'_>, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>) {
     into.zip_mut_with(&from, |y, &x| *y = f32::from(x));
 }

@@ -1,7 +1,7 @@
 //! The promises of the loader: order, repeatability, short batches, errors and prompt ends.
 
 use gradus_data::ndarray::{Array4, ArrayView3, ArrayViewMut3};
-use gradus_data::{DataLoader, Dataset, Error, Flow, InMemory, Key, Sample, flow};
+use gradus_data::{DataLoader, Dataset, Error, Flow, InMemory, Sample, Source, flow};
 use gradus_random::Domain;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -36,8 +36,8 @@ fn rows(loader: &mut DataLoader, epoch: u32, steps: Option<usize>) -> Vec<Vec<u3
 
 #[test]
 fn batches_are_the_same_bits_for_any_number_of_workers() {
-    let noise = |key: Key, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>| {
-        let mut rng = key.stream(Domain::named("test"));
+    let noise = |source: Source<'_>, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>| {
+        let mut rng = source.stream(Domain::named("test"));
         into.zip_mut_with(&from, |y, &x| *y = f32::from(x) + rng.uniform() as f32);
     };
     let epochs = |workers| {

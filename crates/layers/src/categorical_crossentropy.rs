@@ -17,8 +17,8 @@
 //!              Inception Architecture. CVPR 2016, section 7 (label smoothing)
 //! ```
 
-use crate::Loss;
 use crate::tally::{Tally, argmax};
+use crate::{Loss, Target};
 use gradus_tensor::{Context, Device, Tensor};
 
 /// The formula as loops over the classes of one sample. Predictions and targets are asked for by
@@ -123,7 +123,7 @@ impl CategoricalCrossentropy {
     fn evaluate_on_cpu(
         &self,
         predictions: &Tensor,
-        targets: &Tensor,
+        targets: Target<'_>,
         mut gradient: Option<&mut Tensor>,
         tally: &mut Tally,
     ) {
@@ -131,13 +131,15 @@ impl CategoricalCrossentropy {
         for i in 0..samples {
             let row = i * classes..(i + 1) * classes;
             let prediction = &predictions.slice::<f32>()[row.clone()];
-            let target = &targets.slice::<f32>()[row.clone()];
+            let weight = f64::from(targets.weight(i));
+            let target = &targets.y.slice::<f32>()[row.clone()];
             let mut into = gradient.as_deref_mut().map(|g| &mut g.slice_mut::<f32>()[row]);
-            tally.loss_sum += self.sample(prediction, target, |k, d| {
-                if let Some(into) = &mut into {
-                    into[k] = (d / samples as f64) as f32;
-                }
-            });
+            tally.loss_sum += weight
+                * self.sample(prediction, target, |k, d| {
+                    if let Some(into) = &mut into {
+                        into[k] = (weight * d / samples as f64) as f32;
+                    }
+                });
             tally.correct += u64::from(argmax(prediction) == argmax(target));
         }
         tally.samples += samples as u64;
@@ -158,11 +160,11 @@ impl Loss for CategoricalCrossentropy {
         &self,
         cx: &mut Context,
         predictions: &Tensor,
-        targets: &Tensor,
+        targets: Target<'_>,
         gradient: Option<&mut Tensor>,
         tally: &mut Tally,
     ) {
-        assert_eq!(predictions.shape(), targets.shape(), "a target for each prediction");
+        assert_eq!(predictions.shape(), targets.y.shape(), "a target for each prediction");
         match &cx.device {
             Device::Cpu => self.evaluate_on_cpu(predictions, targets, gradient, tally),
             Device::Cuda(gpu) => match *gpu {},
@@ -188,7 +190,7 @@ mod tests {
         let [p, t] = [predictions, targets].map(|v| Tensor::from_slice(shape, v));
         let (mut gradient, mut tally) = (p.clone(), Tally::default());
         let mut cx = Context::new(Device::Cpu, 1);
-        loss.evaluate(&mut cx, &p, &t, Some(&mut gradient), &mut tally);
+        loss.evaluate(&mut cx, &p, Target::new(&t), Some(&mut gradient), &mut tally);
         (tally.loss(), gradient.slice().to_vec(), tally)
     }
 

@@ -57,7 +57,7 @@ pub use config::{Config, ConfigError};
 pub use gradus_tensor as tensor;
 pub use init::Init;
 pub use layer::{Layer, ShapeError};
-pub use loss::Loss;
+pub use loss::{Loss, Target};
 pub use padding::{Extent, Padding};
 pub use picture::picture;
 pub use plan::{Mode, Plan, Saved, Slot};

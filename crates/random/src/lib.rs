@@ -8,12 +8,19 @@
 //!   the same on the CPU and in a CUDA kernel;
 //! * [`Key`]: seed, epoch and row, all that a sample's randomness may depend on.
 //!
+//! [`Mt19937`] is NumPy's legacy generator, for those who need Keras's own numbers; a [`Source`]
+//! is either.
+//!
 //! [`Philox`] walks the counter for those who want a plain generator. It implements
 //! [`rand::Rng`], so every distribution of the `rand` ecosystem works on it; what gradus itself
 //! draws uses the inherent methods, whose numbers never change with a version of `rand`.
 
 mod key;
+mod mt19937;
 mod philox;
+mod source;
 
 pub use key::{Domain, Key};
+pub use mt19937::Mt19937;
 pub use philox::{Philox, philox4x32};
+pub use source::{Source, Stream};

@@ -5,7 +5,7 @@
 //! loop of your own.
 
 use crate::{Batch, Memory};
-use gradus_layers::{Layer, Loss, Mode, Sequential, ShapeError, Tally};
+use gradus_layers::{Layer, Loss, Mode, Sequential, ShapeError, Tally, Target};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Shape, Tensor};
 
@@ -84,7 +84,7 @@ impl Step {
         let Memory { x, targets, y, saved, .. } = &mut self.training;
         self.dy.set_shape(y.shape());
         network.forward(cx, x, y, saved);
-        self.loss.evaluate(cx, y, targets, Some(&mut self.dy), tally);
+        self.loss.evaluate(cx, y, Target::new(targets), Some(&mut self.dy), tally);
         network.backward(cx, x, y, &mut self.dy, None, saved);
         self.optimizer.step(cx, network);
         cx.step.step += 1;
@@ -106,7 +106,7 @@ impl Step {
         self.validation.load_targets(batch.targets);
         let Memory { x, targets, y, saved, .. } = &mut self.validation;
         network.infer(cx, x, y, saved);
-        self.loss.evaluate(cx, y, targets, None, tally);
+        self.loss.evaluate(cx, y, Target::new(targets), None, tally);
         y
     }
 }

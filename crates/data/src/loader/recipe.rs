@@ -28,7 +28,7 @@ impl Recipe {
             let seed = self.seed;
             let key = Key { seed, epoch, index };
             let image = images.index_axis_mut(Axis(0), i);
-            self.transform.apply(key, sample.image.view(), image);
+            self.transform.apply(key.into(), sample.image.view(), image);
             self.dataset.target(index as usize, targets.row_mut(i));
         }
         Ok(())
