@@ -2,7 +2,7 @@
 
 use gradus::layers::Sequential;
 use gradus::prelude::*;
-use gradus::train::{Error, ModelError};
+use gradus::train::{Error, ModelError, TensorsError};
 use gradus_testing::Cases;
 use ndarray::Array4;
 use std::fs;
@@ -87,7 +87,9 @@ fn all_differences_of_the_weights_are_named_at_once() {
     let (ours, theirs) = (ours.expect("saved"), theirs.expect("saved"));
     fs::copy(theirs.join("model.safetensors"), ours.join("model.safetensors")).expect("a copy");
     let error = load(&ours).expect_err("other weights");
-    let Error::Model(ModelError::Mismatch { problems, .. }) = &error else { panic!("{error}") };
+    let Error::Model(ModelError::Weights(TensorsError::Mismatch { problems, .. })) = &error else {
+        panic!("{error}")
+    };
     let has = |text: &str| problems.iter().any(|p| p.contains(text));
     assert!(has("conv2d.kernel is missing"), "{error}");
     assert!(has("dense.kernel is F32 [360, 3], expected F32 [80, 3]"), "{error}");
@@ -124,11 +126,14 @@ fn what_is_not_a_model_is_refused_with_the_reason() {
     assert!(matches!(unfit, ModelError::Network { .. }), "{unfit}");
     for cut in [0, 7, 100, good_weights.len() - 1] {
         let error = with(&good_json, &good_weights[..cut]);
-        assert!(matches!(error, ModelError::Weights { .. }), "cut at {cut}: {error}");
+        assert!(
+            matches!(error, ModelError::Weights(TensorsError::Format { .. })),
+            "cut at {cut}: {error}"
+        );
     }
     let mut huge = good_weights;
     huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-    assert!(matches!(with(&good_json, &huge), ModelError::Weights { .. }));
+    assert!(matches!(with(&good_json, &huge), ModelError::Weights(TensorsError::Format { .. })));
     assert!(matches!(load(folder.path()), Err(Error::Model(ModelError::Read { .. }))));
 }
 

@@ -4,7 +4,7 @@
 //! A source of your own, drawn on the fly perhaps, implements the same trait.
 
 use gradus_data::DataLoader;
-use ndarray::{ArrayView2, ArrayView4};
+use ndarray::{ArrayView1, ArrayView2, ArrayView4};
 
 /// Some images and what they are.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub struct Batch<'a> {
     pub images: ArrayView4<'a, f32>,
     /// N·classes: one-hot, or any other weights of the classes.
     pub targets: ArrayView2<'a, f32>,
+    /// N: how much each sample counts in the loss; 1 each if absent.
+    pub weights: Option<ArrayView1<'a, f32>>,
 }
 
 /// Batches in the order of an epoch.
@@ -31,6 +33,21 @@ pub trait Batches {
 
     /// Begins `epoch`, of which `steps` batches will be asked for.
     fn start(&mut self, epoch: u32, steps: usize);
+
+    /// Begins `epoch` in its middle: as [`Batches::start`], but the first `done` batches of the
+    /// `steps` are not given. What then comes is what would have come.
+    fn start_at(&mut self, epoch: u32, done: usize, steps: usize) {
+        self.start(epoch, steps);
+        for _ in 0..done {
+            // An error ended the epoch when it was first met, so that none comes twice.
+            let _ = self.next_batch();
+        }
+    }
+
+    /// What the order of the batches depends on, in words: a run is resumed on the same data only.
+    fn fingerprint(&self) -> String {
+        format!("{} samples, batches of {}", self.samples(), self.batch_size())
+    }
 
     /// The next batch of the epoch; `None` when there is none left.
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>>;
@@ -64,6 +81,6 @@ impl Batches for DataLoader {
 
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
         let batch = DataLoader::next_batch(self)?;
-        Some(batch.map(|b| Batch { images: b.images(), targets: b.targets() }))
+        Some(batch.map(|b| Batch { images: b.images(), targets: b.targets(), weights: None }))
     }
 }

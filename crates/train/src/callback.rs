@@ -4,12 +4,15 @@
 //! put weights back, say something. They are called in the order in which they stand, and each
 //! sees what the ones before it did.
 
-use crate::Error;
-use gradus_tensor::{Fields, Tensor};
+use crate::exact::Exact;
+use crate::{Error, Model};
+use gradus_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// The figures of an epoch by name, in the order in which they came: `loss`, `accuracy`,
 /// `val_loss`, `val_accuracy`, `lr`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Vec<(String, Exact)>", from = "Vec<(String, Exact)>")]
 pub struct Logs(Vec<(String, f64)>);
 
 impl Logs {
@@ -27,6 +30,11 @@ impl Logs {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
     }
 
+    /// Forgets all figures.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// All of them, as names and values.
     #[must_use]
     pub fn entries(&self) -> Vec<(&str, f64)> {
@@ -34,32 +42,42 @@ impl Logs {
     }
 }
 
+impl From<Logs> for Vec<(String, Exact)> {
+    fn from(logs: Logs) -> Self {
+        logs.0.into_iter().map(|(name, value)| (name, Exact(value))).collect()
+    }
+}
+
+impl From<Vec<(String, Exact)>> for Logs {
+    fn from(entries: Vec<(String, Exact)>) -> Self {
+        Logs(entries.into_iter().map(|(name, Exact(value))| (name, value)).collect())
+    }
+}
+
 /// What a callback sees.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// The epoch that has just ended, from 0.
+    /// The epoch, from 0.
     pub epoch: u32,
     /// How many epochs were asked for.
     pub epochs: u32,
-    /// The figures of the epoch.
+    /// Steps of this epoch that are done.
+    pub step: usize,
+    /// Steps that an epoch has.
+    pub steps: usize,
+    /// The figures of the epoch so far; at its end those of validation and `lr` too.
     pub logs: &'a Logs,
-    /// The network, for those who keep weights.
-    pub network: &'a dyn Fields,
-}
-
-impl std::fmt::Debug for Run<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Run { epoch, epochs, logs, .. } = self;
-        write!(f, "epoch {epoch} of {epochs}: {logs:?}")
-    }
+    /// The model: its weights, its updates, its history.
+    pub model: &'a Model,
 }
 
 /// What a callback can do.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// The learning rate from the next step on.
+    /// The learning rate from the next step on. It is the optimizer's own until a callback sets
+    /// another.
     pub learning_rate: f32,
-    /// Set to end the training after this epoch, saying why.
+    /// Set to end the training, saying why: after this step, or after this epoch.
     pub stop: Option<String>,
     /// Weights to put back into the network, in visiting order.
     pub restore: Option<Vec<Tensor>>,
@@ -67,13 +85,50 @@ pub struct Control {
     pub messages: Vec<String>,
 }
 
+/// What a callback remembers, for a checkpoint.
+#[derive(Debug, Default)]
+pub struct CallbackState {
+    /// Numbers and words.
+    pub values: serde_json::Value,
+    /// Weights, perhaps.
+    pub tensors: Vec<Tensor>,
+}
+
 /// An observer of the training. Every method does nothing unless it is written.
+///
+/// A run that is resumed goes on exactly if its callbacks do: one that remembers anything from
+/// epoch to epoch says so in [`Callback::state`] and takes it back in [`Callback::restore`].
 pub trait Callback {
+    /// What a checkpoint calls it: the name of the type, unless overridden.
+    fn name(&self) -> &str {
+        let whole = std::any::type_name::<Self>();
+        let path = whole.split('<').next().unwrap_or(whole);
+        path.rsplit("::").next().unwrap_or(path)
+    }
+
     /// Before the first epoch: forget earlier runs.
     ///
     /// # Errors
     /// Whatever keeps the callback from its work; the training does not start.
     fn fit_start(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Before the first step of an epoch; `run.logs` is empty. The place to set its learning rate.
+    ///
+    /// # Errors
+    /// Whatever keeps the callback from its work; the training ends with it.
+    fn epoch_start(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        let _ = (run, control);
+        Ok(())
+    }
+
+    /// After every step. `run.logs` has the means of the epoch so far.
+    ///
+    /// # Errors
+    /// Whatever keeps the callback from its work; the training ends with it.
+    fn step_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        let _ = (run, control);
         Ok(())
     }
 
@@ -92,6 +147,20 @@ pub trait Callback {
     /// Whatever keeps the callback from its work.
     fn fit_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
         let _ = (run, control);
+        Ok(())
+    }
+
+    /// What it remembers.
+    fn state(&self) -> CallbackState {
+        CallbackState::default()
+    }
+
+    /// Takes back what [`Callback::state`] gave, after `fit_start`.
+    ///
+    /// # Errors
+    /// If the values are not those of such a callback.
+    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+        let _ = state;
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! What can go wrong in training, and whose fault it is.
 
 use crate::plot::PlotError;
-use crate::{ModelError, WriteError};
+use crate::{CheckpointError, ModelError, WriteError};
 use gradus_layers::ShapeError;
+use std::path::{Path, PathBuf};
 
 /// Why a model could not be trained, evaluated, saved or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,52 @@ pub enum Error {
         /// The name of the loss.
         loss: &'static str,
     },
+    /// `class_weight` has not one number for each class.
+    #[error("class_weight has {found} numbers, the network has {expected} outputs: give one each")]
+    ClassWeight {
+        /// Outputs of the last layer.
+        expected: usize,
+        /// Weights that were given.
+        found: usize,
+    },
+    /// A callback cannot do its work.
+    #[error("{callback}: {reason}")]
+    Callback {
+        /// Its name.
+        callback: &'static str,
+        /// What is in its way, and what to do.
+        reason: String,
+    },
+    /// A callback set the learning rate, and the optimizer has a schedule for it.
+    #[error(
+        "a callback set the learning rate to {found}, but the optimizer follows a schedule: use \
+         one or the other"
+    )]
+    Scheduled {
+        /// The rate that was set.
+        found: f32,
+    },
+    /// A checkpoint that cannot be resumed from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Somebody asked the training to stop.
+    #[error("interrupted in epoch {epoch} after {step} steps{}", resumable(checkpoint.as_deref()))]
+    Interrupted {
+        /// The epoch under way, from 1.
+        epoch: u32,
+        /// Its steps that are done.
+        step: usize,
+        /// Where the state is kept, if it is.
+        checkpoint: Option<PathBuf>,
+    },
     /// There was nothing to train or to evaluate on.
     #[error("there is no batch to work on: the data is empty, or zero steps were asked for")]
     NoBatches,
+}
+
+fn resumable(checkpoint: Option<&Path>) -> String {
+    match checkpoint {
+        Some(path) => format!("; resume from {}", path.display()),
+        None => "; nothing was saved: give fit a checkpoint".to_owned(),
+    }
 }

@@ -4,28 +4,61 @@
 //! Conventions  Keras 2's epochs: before each, the rows are shuffled and so is the order of all
 //!              ⌈N/B⌉ batches, of which `steps_per_epoch` are run; validation follows; then the
 //!              callbacks, in their order; the learning rate in the history is the one that the
-//!              epoch was trained with. The reported loss is the mean over the samples of the
-//!              epoch, taken while the weights move
+//!              epoch ended with. The reported loss is the mean over the samples of the epoch,
+//!              taken while the weights move
+//! Resume       everything that the next step depends on stands in the checkpoint, so that a run
+//!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
-use crate::{Batches, Callback, Control, Error, History, Logs, Model, Progress, Run, Verbosity};
+use crate::{
+    Batches, Callback, Checkpoint, Control, Error, History, Logs, Model, Progress, Run, Verbosity,
+};
 use gradus_layers::Tally;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The arguments of Keras's `fit`.
-#[derive(Default)]
 pub struct Fit<'a> {
-    /// Epochs to run.
+    /// The epoch to end before, as in Keras: with an `initial_epoch` fewer are run. 1 by default.
     pub epochs: u32,
+    /// The number of the first epoch, from 0. 0 by default.
+    pub initial_epoch: u32,
     /// Batches in an epoch; all of them if not said.
     pub steps_per_epoch: Option<usize>,
-    /// Data to validate on after each epoch.
+    /// Data to validate on after an epoch.
     pub validation_data: Option<&'a mut dyn Batches>,
     /// Batches to validate on; all of them if not said.
     pub validation_steps: Option<usize>,
+    /// Validation follows each epoch whose number, from 1, this divides. 1 by default: each.
+    pub validation_freq: u32,
+    /// How much a sample of each class counts in the loss of training; all the same if empty.
+    /// Multiplied with the weights that the data gives.
+    pub class_weight: Vec<f32>,
     /// What hooks in, in this order.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    /// Where the state of the run is kept, to be resumed from.
+    pub checkpoint: Option<Checkpoint>,
+    /// Set by someone else to stop after the step: see [`on_signals`](crate::on_signals).
+    pub interrupt: Option<&'a AtomicBool>,
     /// What the person who watches is shown.
     pub verbose: Verbosity,
+}
+
+impl Default for Fit<'_> {
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            initial_epoch: 0,
+            steps_per_epoch: None,
+            validation_data: None,
+            validation_steps: None,
+            validation_freq: 1,
+            class_weight: Vec::new(),
+            callbacks: Vec::new(),
+            checkpoint: None,
+            interrupt: None,
+            verbose: Verbosity::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Fit<'_> {
@@ -34,94 +67,205 @@ impl std::fmt::Debug for Fit<'_> {
     }
 }
 
+/// How far a run has come.
+#[derive(Debug, Default)]
+pub(crate) struct Position {
+    /// The epoch under way, from 0.
+    pub(crate) epoch: u32,
+    /// Its steps that are done.
+    pub(crate) step: usize,
+    /// What they added up to.
+    pub(crate) tally: Tally,
+    /// The figures that were last told.
+    pub(crate) logs: Logs,
+    /// Why the run ended before its last epoch, once it did.
+    pub(crate) stop: Option<String>,
+}
+
+/// One call of `fit`.
+struct Session<'f, 'a> {
+    fit: &'f mut Fit<'a>,
+    steps: usize,
+    at: Position,
+    progress: Progress,
+}
+
+impl Session<'_, '_> {
+    fn is_interrupted(&self) -> bool {
+        self.fit.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Whether the state is to be saved after this step.
+    fn is_due(&self, updates: u64) -> bool {
+        let due = |checkpoint: &Checkpoint| self.is_interrupted() || checkpoint.is_due(updates);
+        self.fit.checkpoint.as_ref().is_some_and(due)
+    }
+
+    fn heed_interrupt(&self) -> Result<(), Error> {
+        if !self.is_interrupted() {
+            return Ok(());
+        }
+        let checkpoint = self.fit.checkpoint.as_ref().map(|c| c.path().to_owned());
+        Err(Error::Interrupted { epoch: self.at.epoch + 1, step: self.at.step, checkpoint })
+    }
+}
+
 impl Model {
-    /// Trains for `fit.epochs` epochs and returns the history of this call. The epochs are also in
+    /// Trains until `fit.epochs` epochs are done and returns the history of the run. It is also in
     /// [`Model::history`], even if an error ends the training.
     ///
     /// # Errors
-    /// If the model is not compiled, or the data does not fit it or cannot be read.
+    /// If the model is not compiled, the data does not fit it or cannot be read, a callback fails,
+    /// a checkpoint cannot be written or does not belong to this run, or the run is interrupted.
     pub fn fit(&mut self, data: &mut dyn Batches, mut fit: Fit<'_>) -> Result<History, Error> {
+        let mut session = self.start(data, &mut fit)?;
+        while session.at.epoch < session.fit.epochs && session.at.stop.is_none() {
+            self.train_epoch(data, &mut session)?;
+            self.validate(&mut session)?;
+            self.end_epoch(data, &mut session)?;
+        }
+        let last = session.at.epoch.saturating_sub(1);
+        self.tell(&mut session, last, |callback, run, control| callback.fit_end(run, control))?;
+        Ok(self.history.clone())
+    }
+
+    /// Checks what there is to work on, and finds where to begin.
+    fn start<'f, 'a>(
+        &mut self,
+        data: &dyn Batches,
+        fit: &'f mut Fit<'a>,
+    ) -> Result<Session<'f, 'a>, Error> {
         self.plan_for(data)?;
         if let Some(validation) = &fit.validation_data {
             self.plan_for(&**validation)?;
         }
-        let steps = fit.steps_per_epoch.unwrap_or(data.batches());
-        let learning_rate = self.training.as_ref().ok_or(Error::NotCompiled)?.learning_rate;
-        let mut control = Control { learning_rate, ..Control::default() };
+        self.training.as_mut().ok_or(Error::NotCompiled)?.step.weigh_classes(&fit.class_weight)?;
         self.history = History::default();
         fit.callbacks.iter_mut().try_for_each(|callback| callback.fit_start())?;
+        let steps = fit.steps_per_epoch.unwrap_or(data.batches());
         let mut progress = Progress::new(fit.epochs, fit.verbose);
-        let mut logs = Logs::default();
-        for epoch in 0..fit.epochs {
-            progress.start_epoch(epoch, steps);
-            logs = self.train_epoch(data, epoch, steps, &mut progress)?;
-            if let Some(validation) = fit.validation_data.as_deref_mut() {
-                let steps = fit.validation_steps.unwrap_or(validation.batches());
-                let scores = self.evaluate_epoch(validation, epoch, steps)?;
-                logs.set("val_loss", scores.loss);
-                logs.set("val_accuracy", scores.accuracy);
-            }
-            logs.set("lr", f64::from(control.learning_rate));
-            self.history.push(epoch, &logs.entries());
-            progress.end_epoch(&logs.entries());
-            let run = Run { epoch, epochs: fit.epochs, logs: &logs, network: &self.network };
-            fit.callbacks.iter_mut().try_for_each(|c| c.epoch_end(&run, &mut control))?;
-            self.obey(&mut control, &mut progress);
-            if let Some(why) = control.stop.take() {
-                progress.message(&why);
-                break;
-            }
+        let mut at = Position { epoch: fit.initial_epoch, ..Position::default() };
+        if let Some(checkpoint) = &fit.checkpoint {
+            checkpoint.sweep();
         }
-        let epoch = self.history.len().saturating_sub(1) as u32;
-        let run = Run { epoch, epochs: fit.epochs, logs: &logs, network: &self.network };
-        fit.callbacks.iter_mut().try_for_each(|c| c.fit_end(&run, &mut control))?;
-        self.obey(&mut control, &mut progress);
-        Ok(self.history.clone())
+        if let Some(checkpoint) = fit.checkpoint.as_ref().filter(|c| c.is_to_resume()) {
+            at = self.resume(checkpoint, data, steps, &mut fit.callbacks)?;
+            progress.message(&checkpoint.greeting(&at, fit.epochs));
+        }
+        Ok(Session { fit, steps, at, progress })
     }
 
-    /// `steps` batches of the data's `epoch`, and what came of them.
+    /// The steps of the epoch that are not done yet.
     fn train_epoch(
         &mut self,
         data: &mut dyn Batches,
-        epoch: u32,
-        steps: usize,
-        progress: &mut Progress,
-    ) -> Result<Logs, Error> {
-        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
-        self.context.step.learning_rate = training.learning_rate;
-        let (mut tally, mut done) = (Tally::default(), 0);
-        data.start(epoch, steps);
-        while let Some(batch) = data.next_batch() {
-            let batch = batch?;
-            training.step.train(&mut self.network, &mut self.context, &batch, &mut tally);
-            done += 1;
+        session: &mut Session<'_, '_>,
+    ) -> Result<(), Error> {
+        let epoch = session.at.epoch;
+        session.progress.start_epoch(epoch, session.steps);
+        session.progress.skip(session.at.step);
+        if session.at.step == 0 {
+            session.at.logs.clear();
+            self.tell(session, epoch, |callback, run, control| callback.epoch_start(run, control))?;
+        }
+        data.start_at(epoch, session.at.step, session.steps);
+        while session.at.stop.is_none()
+            && let Some(batch) = data.next_batch()
+        {
+            let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+            let (batch, at) = (batch?, &mut session.at);
+            self.context.step.learning_rate = training.learning_rate(self.context.step.step);
+            training.step.train(&mut self.network, &mut self.context, &batch, &mut at.tally);
+            at.step += 1;
+            at.logs.set("loss", at.tally.loss());
+            at.logs.set("accuracy", at.tally.accuracy());
             let images = batch.images.dim().0;
-            progress.step(images, || [("loss", tally.loss()), ("accuracy", tally.accuracy())]);
+            session.progress.step(images, || session.at.logs.entries());
+            self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
+            if session.is_due(self.updates()) {
+                self.save_checkpoint(data, session)?;
+            }
+            session.heed_interrupt()?;
         }
-        if done == 0 {
-            return Err(Error::NoBatches);
+        match session.at.step {
+            0 => return Err(Error::NoBatches),
+            done if done < session.steps && session.at.stop.is_none() => {
+                let steps = session.steps;
+                session.progress.message(&format!(
+                    "Your input ran out of data: an epoch has {done} batches, {steps} were asked for."
+                ));
+            }
+            _ => {}
         }
-        if done < steps {
-            progress.message(&format!(
-                "Your input ran out of data: an epoch has {done} batches, {steps} were asked for."
-            ));
-        }
-        let mut logs = Logs::default();
-        logs.set("loss", tally.loss());
-        logs.set("accuracy", tally.accuracy());
-        Ok(logs)
+        Ok(())
     }
 
-    /// Carries out what the callbacks asked for.
-    fn obey(&mut self, control: &mut Control, progress: &mut Progress) {
-        for message in control.messages.drain(..) {
-            progress.message(&message);
+    fn validate(&mut self, session: &mut Session<'_, '_>) -> Result<(), Error> {
+        let at = &mut session.at;
+        let due = (at.epoch + 1).is_multiple_of(session.fit.validation_freq);
+        if let Some(validation) = session.fit.validation_data.as_deref_mut().filter(|_| due) {
+            let steps = session.fit.validation_steps.unwrap_or(validation.batches());
+            let scores = self.evaluate_epoch(validation, at.epoch, steps)?;
+            at.logs.set("val_loss", scores.loss);
+            at.logs.set("val_accuracy", scores.accuracy);
         }
-        if let Some(training) = &mut self.training {
-            training.learning_rate = control.learning_rate;
+        at.logs.set("lr", f64::from(self.context.step.learning_rate));
+        Ok(())
+    }
+
+    /// Writes the row of the epoch, tells the callbacks, and saves.
+    fn end_epoch(
+        &mut self,
+        data: &dyn Batches,
+        session: &mut Session<'_, '_>,
+    ) -> Result<(), Error> {
+        let (at, epoch) = (&session.at, session.at.epoch);
+        self.history.push(epoch, &at.logs.entries());
+        session.progress.end_epoch(&at.logs.entries());
+        self.tell(session, epoch, |callback, run, control| callback.epoch_end(run, control))?;
+        let at = &mut session.at;
+        (at.epoch, at.step, at.tally) = (epoch + 1, 0, Tally::default());
+        if let Some(why) = &at.stop {
+            session.progress.message(why);
         }
-        if let Some(weights) = control.restore.take() {
+        self.save_checkpoint(data, session)?;
+        session.heed_interrupt()
+    }
+
+    fn save_checkpoint(&self, data: &dyn Batches, session: &Session<'_, '_>) -> Result<(), Error> {
+        let Some(checkpoint) = &session.fit.checkpoint else { return Ok(()) };
+        checkpoint.save(self, data, session.steps, &session.at, &session.fit.callbacks)
+    }
+
+    /// Calls every callback, in order, and carries out what they ask for.
+    fn tell(
+        &mut self,
+        session: &mut Session<'_, '_>,
+        epoch: u32,
+        mut event: impl FnMut(&mut (dyn Callback + '_), &Run<'_>, &mut Control) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if session.fit.callbacks.is_empty() {
+            return Ok(());
+        }
+        let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
+        let learning_rate = training.learning_rate(self.context.step.step);
+        let mut control = Control { learning_rate, ..Control::default() };
+        let Session { fit, steps, at, progress } = session;
+        let Position { step, ref logs, .. } = *at;
+        let run = Run { epoch, epochs: fit.epochs, step, steps: *steps, logs, model: self };
+        for callback in &mut fit.callbacks {
+            event(&mut **callback, &run, &mut control)?;
+        }
+        for message in &control.messages {
+            progress.message(message);
+        }
+        at.stop = at.stop.take().or(control.stop);
+        if control.learning_rate != learning_rate {
+            self.set_learning_rate(control.learning_rate)?;
+        }
+        if let Some(weights) = control.restore {
             self.put_back(weights);
         }
+        Ok(())
     }
 }

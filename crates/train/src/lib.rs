@@ -14,27 +14,37 @@
 mod batches;
 mod callback;
 mod callbacks;
+mod checkpoint;
 mod confusion_matrix;
 mod error;
+mod exact;
 mod fit;
 pub mod history;
+mod interrupt;
 mod memory;
 mod model;
 pub mod plot;
 mod progress;
 mod save;
 mod step;
+mod tensors_file;
 
 pub use batches::{Batch, Batches};
-pub use callback::{Callback, Control, Logs, Run};
-pub use callbacks::{EarlyStopping, ReduceLROnPlateau};
+pub use callback::{Callback, CallbackState, Control, Logs, Run};
+pub use callbacks::{
+    CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
+    TerminateOnNaN,
+};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use confusion_matrix::{ClassReport, ConfusionMatrix};
 pub use error::Error;
 pub use fit::Fit;
 pub use gradus_data::{WriteError, write_beside};
 pub use history::{History, Mode};
+pub use interrupt::on_signals;
 pub use memory::Memory;
 pub use model::{Evaluation, Model};
 pub use progress::{Progress, Verbosity};
 pub use save::ModelError;
 pub use step::Step;
+pub use tensors_file::TensorsError;

@@ -1,8 +1,9 @@
 //! Input, output and everything between, for batches up to a size.
 
-use gradus_layers::{Layer, Mode, Saved, Sequential, ShapeError};
+use crate::Batch;
+use gradus_layers::{Layer, Mode, Saved, Sequential, ShapeError, argmax};
 use gradus_tensor::{Context, Shape, Spec, Tensor};
-use ndarray::{ArrayView2, ArrayView4, Ix2, Ix4};
+use ndarray::{ArrayView4, Ix2, Ix4};
 
 /// The memory of a network at work. A smaller batch uses the front of it.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub struct Memory {
     largest: Shape,
     pub(crate) x: Tensor,
     pub(crate) targets: Tensor,
+    /// N.
+    pub(crate) weights: Tensor,
     pub(crate) y: Tensor,
     pub(crate) saved: Saved,
 }
@@ -38,6 +41,7 @@ impl Memory {
             largest: input,
             x: zeros(Spec::f32(input)),
             targets: zeros(plan.output),
+            weights: zeros(Spec::f32(Shape::new(&[input.batch()]))),
             y: zeros(plan.output),
             saved: Saved::allocate(&plan, &cx.device),
         })
@@ -63,12 +67,24 @@ impl Memory {
             self.saved.set_batch(n);
             self.y.set_shape(self.saved.output());
             self.targets.set_shape(self.saved.output());
+            self.weights.set_shape(Shape::new(&[n]));
         }
         self.x.view_mut::<f32, Ix4>().assign(&images);
     }
 
-    /// Copies the targets of the same batch in.
-    pub(crate) fn load_targets(&mut self, targets: ArrayView2<'_, f32>) {
-        self.targets.view_mut::<f32, Ix2>().assign(&targets);
+    /// Copies the targets and weights of the same batch in; a sample also counts as much as its
+    /// class, where classes have weights.
+    pub(crate) fn load_targets(&mut self, batch: &Batch<'_>, class_weight: &[f32]) {
+        self.targets.view_mut::<f32, Ix2>().assign(&batch.targets);
+        let weights = self.weights.slice_mut::<f32>();
+        match &batch.weights {
+            Some(given) => weights.iter_mut().zip(given).for_each(|(w, given)| *w = *given),
+            None => weights.fill(1.0),
+        }
+        if !class_weight.is_empty() {
+            for (weight, target) in weights.iter_mut().zip(batch.targets.rows()) {
+                *weight *= class_weight[argmax(target)];
+            }
+        }
     }
 }

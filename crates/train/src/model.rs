@@ -29,7 +29,15 @@ pub struct Model {
 #[derive(Debug)]
 pub(crate) struct Training {
     pub(crate) step: Step,
-    pub(crate) learning_rate: f32,
+    /// What a callback set; the optimizer's schedule counts no more then.
+    pub(crate) rate: Option<f32>,
+}
+
+impl Training {
+    /// The learning rate of the step after that many updates.
+    pub(crate) fn learning_rate(&self, _updates: u64) -> f32 {
+        self.rate.unwrap_or_else(|| self.step.optimizer().default_learning_rate())
+    }
 }
 
 /// How good a model is on some data.
@@ -101,11 +109,10 @@ impl Model {
         if self.network.head() == Activation::Softmax && !loss.take_logits() {
             return Err(Error::Loss { loss: loss.name() });
         }
-        let learning_rate = optimizer.default_learning_rate();
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
-        self.training = Some(Training { step, learning_rate });
+        self.training = Some(Training { step, rate: None });
         Ok(())
     }
 
@@ -160,6 +167,12 @@ impl Model {
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Steps of training so far, those of an earlier `fit` included.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        self.context.step.step
     }
 
     /// Mean loss, accuracy and confusion over `steps` batches, or all of them.

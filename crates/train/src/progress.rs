@@ -151,6 +151,15 @@ impl Progress {
         self.epoch = Some(Epoch { clock: Clock::start(steps, now), next_redraw, bar, tail });
     }
 
+    /// Begins the epoch after its first `steps` steps, which were done before.
+    ///
+    /// # Panics
+    /// If no epoch was started.
+    pub fn skip(&mut self, steps: usize) {
+        let epoch = self.epoch.as_mut().expect("a step lies between start_epoch and end_epoch");
+        epoch.clock.skip(steps);
+    }
+
     /// Counts a finished step of `images` images. `values` is asked for the metrics so far only
     /// where they are about to be shown.
     ///

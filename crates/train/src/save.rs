@@ -10,13 +10,12 @@
 //! A version is written under a hidden name beside the others, synced, and renamed to the next
 //! free number, so that a server that watches the folder never sees half a model.
 
+use crate::tensors_file::{Tensors, TensorsError, TensorsFile};
 use crate::{Error, Model, WriteError, write_beside};
-use gradus_layers::{Config, ConfigError, Described, Registry, Sequential, ShapeError};
+use gradus_layers::{Config, ConfigError, Described, Layer, Registry, Sequential, ShapeError};
 use gradus_tensor::{Context, Fields, Path as Name, Tensor};
-use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,8 +25,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const FORMAT: u32 = 1;
 
 /// `model.json`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Description {
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+pub(crate) struct Description {
     /// [`FORMAT`].
     gradus: u32,
     /// Height, width and channels.
@@ -36,6 +35,15 @@ struct Description {
     rescale: f32,
     classes: Vec<String>,
     network: Config,
+}
+
+/// What stands beside the tensors of a single file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub(crate) model: Description,
+    /// The state of a run, if it is a checkpoint.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(crate) checkpoint: Value,
 }
 
 /// Why a saved model cannot be loaded.
@@ -74,26 +82,9 @@ pub enum ModelError {
         /// Which layer, and why.
         source: ShapeError,
     },
-    /// The weights are not a safetensors file.
-    #[error("{}: not a safetensors file: {reason}", path.display())]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The weights are not those of the network. All differences at once.
-    #[error("{}: the weights are not those of the network:{}", path.display(), list(problems))]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// One line each: missing, unexpected, or of another shape or type.
-        problems: Vec<String>,
-    },
-}
-
-fn list(problems: &[String]) -> String {
-    problems.iter().map(|p| format!("\n  {p}")).collect()
+    /// The weights cannot be read, or are not those of the network.
+    #[error(transparent)]
+    Weights(#[from] TensorsError),
 }
 
 impl Model {
@@ -118,80 +109,79 @@ impl Model {
     }
 
     fn write_into(&self, folder: &Path) -> Result<(), WriteError> {
-        use gradus_layers::Layer;
-        let description = Description {
+        let description = self.description();
+        write_beside(&folder.join("model.json"), |file| {
+            serde_json::to_writer_pretty(&mut *file, &description).map_err(io::Error::from)?;
+            io::Write::write_all(file, b"\n")
+        })?;
+        let mut tensors = Tensors::default();
+        tensors.add_all(&self.network);
+        tensors.write(&folder.join("model.safetensors"), None::<&About>)
+    }
+
+    pub(crate) fn description(&self) -> Description {
+        Description {
             gradus: FORMAT,
             image_shape: self.image,
             rescale: self.rescale,
             classes: self.classes.clone(),
             network: self.network.config(),
-        };
-        write_beside(&folder.join("model.json"), |file| {
-            serde_json::to_writer_pretty(&mut *file, &description).map_err(io::Error::from)?;
-            io::Write::write_all(file, b"\n")
-        })?;
-        let mut tensors = BTreeMap::new();
-        self.network.visit(&mut Name::default(), &mut |name, field| {
-            tensors.insert(name.to_string(), Stored::new(field.value()));
-        });
-        write_beside(&folder.join("model.safetensors"), |file| {
-            let bytes = safetensors::serialize(tensors, None).map_err(io::Error::other)?;
-            io::Write::write_all(file, &bytes)
-        })
+        }
     }
 
-    /// Loads a version, such as `models/1`, to predict with, or to compile and train on.
+    /// Saves the model as one file: the weights, with the text of `model.json` beside them.
+    /// [`Model::load`] takes it as it takes a version's folder.
+    ///
+    /// # Errors
+    /// If it cannot be written. What `path` held before is still there then.
+    pub fn save_file(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let about = About { model: self.description(), checkpoint: Value::Null };
+        let mut tensors = Tensors::default();
+        tensors.add_all(&self.network);
+        Ok(tensors.write(path.as_ref(), Some(&about))?)
+    }
+
+    /// Loads a version, such as `models/1`, or a file that [`Model::save_file`] wrote, to predict
+    /// with, or to compile and train on.
     ///
     /// # Errors
     /// If a file is missing or is not what it should be.
-    pub fn load(version: impl AsRef<Path>, context: Context) -> Result<Self, Error> {
-        Self::load_with(version, context, &Registry::default())
+    pub fn load(from: impl AsRef<Path>, context: Context) -> Result<Self, Error> {
+        Self::load_with(from, context, &Registry::default())
     }
 
-    /// Loads a version whose network has layers of your own, known to `registry`.
+    /// Loads a model whose network has layers of your own, known to `registry`.
     ///
     /// # Errors
     /// If a file is missing or is not what it should be.
     pub fn load_with(
-        version: impl AsRef<Path>,
+        from: impl AsRef<Path>,
         context: Context,
         registry: &Registry,
     ) -> Result<Self, Error> {
-        let path = version.as_ref().join("model.json");
-        let description = read_description(&path)?;
+        let from = from.as_ref();
+        let whole = from.is_file();
+        let weights = if whole { from.to_owned() } else { from.join("model.safetensors") };
+        let path = if whole { from.to_owned() } else { from.join("model.json") };
+        let separate = if whole { None } else { Some(read_description(&path)?) };
+        let file = TensorsFile::read(&weights).map_err(ModelError::from)?;
+        let contents = file.contents().map_err(ModelError::from)?;
+        let description = match separate {
+            Some(description) => description,
+            None => contents.about::<About>().map_err(ModelError::from)?.model,
+        };
+        description.check(&path)?;
         let network = Sequential::from_config(&description.network, registry)
             .map_err(|source| ModelError::Network { path: path.clone(), source })?;
         let mut model = Self::build(network, description.image_shape, context, 0)
             .map_err(|source| ModelError::Shape { path: path.clone(), source })?
             .with_classes(&description.classes)
             .with_rescale(description.rescale);
-        let path = version.as_ref().join("model.safetensors");
-        model.read_weights(&path)?;
+        // A checkpoint is such a file too: with the optimizer's state and the callbacks' beside.
+        let besides: &[&str] = if whole { &["optim.", "callbacks."] } else { &[] };
+        contents.expect(&[&model.network], besides).map_err(ModelError::from)?;
+        contents.fill(&mut model.network);
         Ok(model)
-    }
-
-    fn read_weights(&mut self, path: &Path) -> Result<(), ModelError> {
-        let path = path.to_owned();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(source) => return Err(ModelError::Read { path, source }),
-        };
-        let file = match SafeTensors::deserialize(&bytes) {
-            Ok(file) => file,
-            Err(e) => return Err(ModelError::Weights { path, reason: e.to_string() }),
-        };
-        let problems = differences(&self.network, &file);
-        if !problems.is_empty() {
-            return Err(ModelError::Mismatch { path, problems });
-        }
-        self.network.visit_mut(&mut Name::default(), &mut |name, field| {
-            let stored = file.tensor(name.as_str()).expect("every name was found");
-            let words = stored.data().as_chunks::<4>().0;
-            for (value, word) in field.into_value().slice_mut::<f32>().iter_mut().zip(words) {
-                *value = f32::from_le_bytes(*word);
-            }
-        });
-        Ok(())
     }
 
     /// Puts weights back that were copied in visiting order.
@@ -229,79 +219,22 @@ fn publish(hidden: &Path, folder: &Path) -> Result<PathBuf, WriteError> {
     }
 }
 
+impl Description {
+    fn check(&self, path: &Path) -> Result<(), ModelError> {
+        if self.gradus == FORMAT {
+            return Ok(());
+        }
+        let reason = format!("format {}, this version reads {FORMAT}", self.gradus);
+        Err(ModelError::Description { path: path.to_owned(), reason })
+    }
+}
+
 fn read_description(path: &Path) -> Result<Description, ModelError> {
     let path = path.to_owned();
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(source) => return Err(ModelError::Read { path, source }),
     };
-    let description: Description = match serde_json::from_slice(&text) {
-        Ok(description) => description,
-        Err(e) => return Err(ModelError::Description { path, reason: e.to_string() }),
-    };
-    if description.gradus != FORMAT {
-        let reason = format!("format {}, this version reads {FORMAT}", description.gradus);
-        return Err(ModelError::Description { path, reason });
-    }
-    Ok(description)
-}
-
-/// What the network and the file do not have in common, one line each.
-fn differences(network: &Sequential, file: &SafeTensors<'_>) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut expected = Vec::new();
-    network.visit(&mut Name::default(), &mut |name, field| {
-        expected.push(name.to_string());
-        let shape = field.value().shape();
-        match file.tensor(name.as_str()) {
-            Err(_) => problems.push(format!("{name} is missing")),
-            Ok(t) if t.dtype() != Dtype::F32 || t.shape() != shape.dims() => {
-                problems.push(format!(
-                    "{name} is {:?} {:?}, expected F32 {:?}",
-                    t.dtype(),
-                    t.shape(),
-                    shape.dims()
-                ))
-            }
-            Ok(_) => {}
-        }
-    });
-    for name in file.names() {
-        if !expected.iter().any(|e| e == name) {
-            problems.push(format!("{name} is unexpected"));
-        }
-    }
-    problems
-}
-
-/// A tensor as it stands in the file.
-struct Stored {
-    shape: Vec<usize>,
-    /// Little-endian f32.
-    bytes: Vec<u8>,
-}
-
-impl Stored {
-    fn new(tensor: &Tensor) -> Self {
-        let bytes = tensor.slice::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect();
-        Self { shape: tensor.shape().dims().to_vec(), bytes }
-    }
-}
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
+    serde_json::from_slice(&text)
+        .map_err(|e| ModelError::Description { path, reason: e.to_string() })
 }

@@ -4,7 +4,7 @@
 //! batch, made once. After that nothing is allocated. The trainer's loop calls it, and so may a
 //! loop of your own.
 
-use crate::{Batch, Memory};
+use crate::{Batch, Error, Memory};
 use gradus_layers::{Layer, Loss, Mode, Sequential, ShapeError, Tally, Target};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Shape, Tensor};
@@ -17,6 +17,8 @@ pub struct Step {
     training: Memory,
     validation: Memory,
     dy: Tensor,
+    /// How much a sample of each class counts in training; empty where all count the same.
+    class_weight: Vec<f32>,
 }
 
 impl Step {
@@ -35,7 +37,7 @@ impl Step {
         let validation = Memory::new(network, input, Mode::Infer, cx)?;
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         optimizer.build(network, &cx.device);
-        Ok(Self { loss, optimizer, training, validation, dy })
+        Ok(Self { loss, optimizer, training, validation, dy, class_weight: Vec::new() })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
@@ -62,6 +64,24 @@ impl Step {
         self.optimizer.as_ref()
     }
 
+    /// The optimizer, to be filled from a checkpoint.
+    pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
+        self.optimizer.as_mut()
+    }
+
+    /// Lets a sample of each class count that much in training; all the same if empty.
+    ///
+    /// # Errors
+    /// If there is not one weight for each output.
+    pub fn weigh_classes(&mut self, class_weight: &[f32]) -> Result<(), Error> {
+        let (expected, found) = (self.training.output().shape().last(), class_weight.len());
+        if found != 0 && found != expected {
+            return Err(Error::ClassWeight { expected, found });
+        }
+        self.class_weight = class_weight.to_vec();
+        Ok(())
+    }
+
     /// What the network gave for the last training batch: logits, where it ends in a softmax.
     #[must_use]
     pub fn output(&self) -> &Tensor {
@@ -80,11 +100,12 @@ impl Step {
         tally: &mut Tally,
     ) {
         self.training.load(batch.images);
-        self.training.load_targets(batch.targets);
-        let Memory { x, targets, y, saved, .. } = &mut self.training;
+        self.training.load_targets(batch, &self.class_weight);
+        let Memory { x, targets, weights, y, saved, .. } = &mut self.training;
+        let target = Target { y: targets, weights: Some(weights) };
         self.dy.set_shape(y.shape());
         network.forward(cx, x, y, saved);
-        self.loss.evaluate(cx, y, Target::new(targets), Some(&mut self.dy), tally);
+        self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
         network.backward(cx, x, y, &mut self.dy, None, saved);
         self.optimizer.step(cx, network);
         cx.step.step += 1;
@@ -103,10 +124,11 @@ impl Step {
         tally: &mut Tally,
     ) -> &Tensor {
         self.validation.load(batch.images);
-        self.validation.load_targets(batch.targets);
-        let Memory { x, targets, y, saved, .. } = &mut self.validation;
+        self.validation.load_targets(batch, &[]);
+        let Memory { x, targets, weights, y, saved, .. } = &mut self.validation;
+        let target = Target { y: targets, weights: Some(weights) };
         network.infer(cx, x, y, saved);
-        self.loss.evaluate(cx, y, Target::new(targets), None, tally);
+        self.loss.evaluate(cx, y, target, None, tally);
         y
     }
 }

@@ -11,9 +11,11 @@
 //! ```
 
 use super::monitor::Monitor;
+use crate::exact::Exact;
 use crate::history::Mode;
-use crate::{Callback, Control, Error, Run};
+use crate::{Callback, CallbackState, Control, Error, Run};
 use gradus_tensor::{Fields, Path, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Keras's `EarlyStopping`.
 #[derive(Debug)]
@@ -104,7 +106,7 @@ impl EarlyStopping {
 
     fn keep(&mut self, run: &Run<'_>) {
         if self.restore_best_weights {
-            self.best_weights = Some(copy_of(run.network));
+            self.best_weights = Some(copy_of(run.model.network()));
         }
     }
 }
@@ -114,6 +116,13 @@ fn copy_of(network: &dyn Fields) -> Vec<Tensor> {
     let mut copy = Vec::new();
     network.visit(&mut Path::default(), &mut |_, field| copy.push(field.value().clone()));
     copy
+}
+
+/// What a checkpoint keeps.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    wait: u32,
+    best: Option<(u32, Exact)>,
 }
 
 impl Callback for EarlyStopping {
@@ -159,6 +168,21 @@ impl Callback for EarlyStopping {
             });
             control.restore = Some(weights);
         }
+        Ok(())
+    }
+
+    fn state(&self) -> CallbackState {
+        let best = self.best.map(|(epoch, value)| (epoch, Exact(value)));
+        let values = serde_json::to_value(Remembered { wait: self.wait, best });
+        let tensors = self.best_weights.clone().unwrap_or_default();
+        CallbackState { values: values.expect("plain values"), tensors }
+    }
+
+    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+        let Remembered { wait, best } = serde_json::from_value(state.values)?;
+        self.wait = wait;
+        self.best = best.map(|(epoch, Exact(value))| (epoch, value));
+        self.best_weights = Some(state.tensors).filter(|tensors| !tensors.is_empty());
         Ok(())
     }
 }

@@ -2,22 +2,22 @@
 //! when Keras stopped, what the rate was after each epoch, and whose weights were left.
 
 use super::{EarlyStopping, ReduceLROnPlateau};
-use crate::{Callback, Control, Logs, Run};
-use gradus_tensor::{Field, FieldMut, Fields, Path, Shape, Tensor};
+use crate::{Callback, Control, Logs, Model, Run};
+use gradus_layers::{Dense, Flatten, Sequential};
+use gradus_tensor::{Context, Device, Fields, Path};
 use gradus_testing::test_data;
 use serde_json::Value;
 
-/// A network whose only weight is the number of the epoch.
-struct Epoch(Tensor);
+/// A model whose first weight is the number of the epoch.
+fn model() -> Model {
+    let network = Sequential::new().add(Flatten).add(Dense::new(1));
+    Model::build(network, [1, 1, 1], Context::new(Device::Cpu, 1), 0).unwrap()
+}
 
-impl Fields for Epoch {
-    fn visit(&self, path: &mut Path, f: &mut dyn FnMut(&Path, Field<'_>)) {
-        f(path, Field::Buffer(&self.0));
-    }
-
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, FieldMut<'_>)) {
-        f(path, FieldMut::Buffer(&mut self.0));
-    }
+fn set_weight(model: &mut Model, epoch: usize) {
+    model.fields_mut().visit_mut(&mut Path::default(), &mut |_, field| {
+        field.into_value().slice_mut::<f32>().fill(epoch as f32);
+    });
 }
 
 /// What a run came to: the rate after each epoch, whether it was stopped, the weight at the end.
@@ -30,17 +30,18 @@ struct Outcome {
 fn play(callbacks: &mut [Box<dyn Callback>], monitor: &str, values: &[Value]) -> Outcome {
     let mut control = Control { learning_rate: 1e-3, ..Control::default() };
     callbacks.iter_mut().for_each(|c| c.fit_start().unwrap());
-    let (mut network, mut rates) = (Epoch(Tensor::default()), Vec::new());
+    let (mut model, mut rates) = (model(), Vec::new());
     let mut logs = Logs::default();
     for (epoch, value) in values.iter().enumerate() {
-        network.0 = Tensor::from_slice(Shape::new(&[1]), &[epoch as f32]);
+        set_weight(&mut model, epoch);
         logs = Logs::default();
         match value {
             Value::Number(v) => logs.set(monitor, v.as_f64().unwrap()),
             Value::String(s) if s.eq_ignore_ascii_case("nan") => logs.set(monitor, f64::NAN),
             _ => {}
         }
-        let run = Run { epoch: epoch as u32, epochs: 30, logs: &logs, network: &network };
+        let run =
+            Run { epoch: epoch as u32, epochs: 30, step: 1, steps: 1, logs: &logs, model: &model };
         for callback in callbacks.iter_mut() {
             callback.epoch_end(&run, &mut control).unwrap();
         }
@@ -49,12 +50,14 @@ fn play(callbacks: &mut [Box<dyn Callback>], monitor: &str, values: &[Value]) ->
             break;
         }
     }
-    let run = Run { epoch: 0, epochs: 30, logs: &logs, network: &network };
+    let run = Run { epoch: 0, epochs: 30, step: 1, steps: 1, logs: &logs, model: &model };
     for callback in callbacks.iter_mut() {
         callback.fit_end(&run, &mut control).unwrap();
     }
     let restored = control.restore.as_ref().map(|w| w[0].slice::<f32>()[0]);
-    let weight = restored.unwrap_or(network.0.slice::<f32>()[0]);
+    let mut last = f32::NAN;
+    model.network().visit(&mut Path::default(), &mut |_, f| last = f.value().slice::<f32>()[0]);
+    let weight = restored.unwrap_or(last);
     Outcome { rates, stopped: control.stop.is_some(), weight }
 }
 

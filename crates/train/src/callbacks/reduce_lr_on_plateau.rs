@@ -11,8 +11,10 @@
 //! ```
 
 use super::monitor::Monitor;
+use crate::exact::Exact;
 use crate::history::Mode;
-use crate::{Callback, Control, Error, Run};
+use crate::{Callback, CallbackState, Control, Error, Run};
+use serde::{Deserialize, Serialize};
 
 /// Keras's `ReduceLROnPlateau`.
 #[derive(Debug)]
@@ -112,6 +114,14 @@ impl ReduceLROnPlateau {
     }
 }
 
+/// What a checkpoint keeps.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    best: Option<Exact>,
+    wait: u32,
+    cooling: u32,
+}
+
 impl Callback for ReduceLROnPlateau {
     fn fit_start(&mut self) -> Result<(), Error> {
         (self.wait, self.cooling) = (0, 0);
@@ -135,6 +145,18 @@ impl Callback for ReduceLROnPlateau {
                 self.reduce(run.epoch, control);
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> CallbackState {
+        let (best, wait, cooling) = (self.best.map(Exact), self.wait, self.cooling);
+        let values = serde_json::to_value(Remembered { best, wait, cooling });
+        CallbackState { values: values.expect("plain values"), tensors: Vec::new() }
+    }
+
+    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+        let Remembered { best, wait, cooling } = serde_json::from_value(state.values)?;
+        (self.best, self.wait, self.cooling) = (best.map(|Exact(best)| best), wait, cooling);
         Ok(())
     }
 }

@@ -53,9 +53,20 @@ impl History {
     /// # Errors
     /// Where the system refuses.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
+        write_beside(path.as_ref(), |file| file.write_all(self.to_csv().as_bytes()))
+    }
+
+    /// The text of the CSV log.
+    ///
+    /// # Panics
+    /// Never: memory takes every row, and rows are text.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
         let mut columns: Vec<&Column> = self.columns.iter().collect();
         columns.sort_by(|a, b| a.name.cmp(&b.name));
-        write_beside(path.as_ref(), |file| Ok(self.write_columns(&columns, file)?))
+        let mut text = Vec::new();
+        self.write_columns(&columns, &mut text).expect("memory takes every row");
+        String::from_utf8(text).expect("rows are text")
     }
 
     /// Reads a CSV log, ours or Keras's. The columns keep the order of the file.

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Clock {
     pub(super) steps: usize,
+    /// Steps that are done, those of an earlier process included.
     pub(super) step: usize,
+    /// Steps that an earlier process did: they say nothing about this one's speed.
+    skipped: usize,
     images: usize,
     images_of_first_step: usize,
     start: Instant,
@@ -22,6 +25,7 @@ impl Clock {
         Self {
             steps,
             step: 0,
+            skipped: 0,
             images: 0,
             images_of_first_step: 0,
             start: now,
@@ -30,12 +34,17 @@ impl Clock {
         }
     }
 
+    /// The first steps were done before.
+    pub(super) fn skip(&mut self, steps: usize) {
+        (self.step, self.skipped) = (steps, steps);
+    }
+
     /// Counts a finished step.
     pub(super) fn tick(&mut self, images: usize, now: Instant) {
         self.step += 1;
         self.images += images;
         self.after_last_step = now;
-        if self.step == 1 {
+        if self.step == self.skipped + 1 {
             self.after_first_step = now;
             self.images_of_first_step = images;
         }
@@ -64,12 +73,13 @@ impl Clock {
     }
 
     fn measured(&self) -> (usize, usize, f64) {
-        if self.step <= 1 {
+        let steps = self.step - self.skipped;
+        if steps <= 1 {
             let seconds = (self.after_last_step - self.start).as_secs_f64();
-            (self.step, self.images, seconds)
+            (steps, self.images, seconds)
         } else {
             let seconds = (self.after_last_step - self.after_first_step).as_secs_f64();
-            (self.step - 1, self.images - self.images_of_first_step, seconds)
+            (steps - 1, self.images - self.images_of_first_step, seconds)
         }
     }
 }
@@ -93,5 +103,16 @@ mod tests {
         // Two seconds of validation lengthen the epoch, not the step.
         assert_eq!(clock.elapsed(at(9)), Duration::from_secs(9));
         assert_eq!(clock.seconds_per_step(), 1.0);
+    }
+
+    #[test]
+    fn steps_of_an_earlier_process_are_counted_and_not_timed() {
+        let start = Instant::now();
+        let mut clock = Clock::start(10, start);
+        clock.skip(6);
+        clock.tick(75, start + Duration::from_secs(5));
+        clock.tick(75, start + Duration::from_secs(6));
+        assert_eq!((clock.step, clock.seconds_per_step()), (8, 1.0));
+        assert_eq!(clock.left(), Duration::from_secs(2));
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example dogs_vs_cats                    draws its own data, two minutes
 //! cargo run --release --example dogs_vs_cats -- --data DIR      trains on yours, 20 epochs
+//! cargo run --release --example dogs_vs_cats -- --resume        goes on where a run was stopped
 //! ```
 //!
 //! `DIR` holds `dogs_vs_cats-train.csv` and `dogs_vs_cats-val.csv` with the columns `filename` and
@@ -11,61 +12,23 @@
 
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
+mod args;
+
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use args::{Args, CHECKPOINT, RunFolder};
+use clap::Parser as _;
 use gradus::data::{DataLoader, synthetic::Synthetic};
 use gradus::prelude::*;
 use gradus::tensor::simd::Isa;
-use gradus::train::plot;
-use gradus::train::{Evaluation, Mode, Verbosity};
-use std::fs;
+use gradus::train::{Checkpoint, Evaluation, Mode, Verbosity, on_signals, plot};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Train the dogs-vs-cats network of the Keras tutorial and save it for serving.
-#[derive(Debug, Parser)]
-struct Args {
-    /// Folder with dogs_vs_cats-train.csv and dogs_vs_cats-val.csv; without it, drawings of cats
-    /// and dogs are made and trained on
-    #[arg(long)]
-    data: Option<PathBuf>,
-    /// The volume for models: the result becomes its next version, models/1, models/2, …
-    #[arg(long, default_value = "models")]
-    models: PathBuf,
-    /// Where history, plots and the picture of the model go: a new folder in here for each run
-    #[arg(long, default_value = "runs")]
-    out: PathBuf,
-    /// Epochs to train [default: 20 with --data, 15 without]
-    #[arg(long)]
-    epochs: Option<u32>,
-    /// Images in a batch
-    #[arg(long, default_value_t = 15)]
-    batch_size: usize,
-    /// Seed of weights, order, augmentation and dropout: the same seed gives the same bits
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Threads that read and augment images
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-    /// Threads that compute [0: one for each core]
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Train on the images as they are
-    #[arg(long)]
-    no_augment: bool,
-    /// Print the results only
-    #[arg(long)]
-    quiet: bool,
-}
 
 const IMAGE: [usize; 3] = [128, 128, 3];
 const RESCALE: f32 = 1.0 / 255.0;
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    let (run, args) = RunFolder::open(Args::parse())?;
     let say = |text: &str| {
         if !args.quiet {
             println!("{text}");
@@ -84,21 +47,22 @@ fn main() -> Result<()> {
     model.compile(RMSprop::default(), CategoricalCrossentropy::new())?;
     say(&format!("\n{}", model.summary()));
 
-    let run = new_run(&args.out)?;
     let start = Instant::now();
-    let trained = fit(&args, &mut model, &mut train, &mut validation);
+    let trained = fit(&args, &run, &mut model, &mut train, &mut validation);
     let seconds = start.elapsed().as_secs_f64();
     // Whatever ended the training, what it reached is written down first.
     let mut files = draw(&model, &run)?;
     if let Err(error) = trained {
-        let kept = model.save(run.join("interrupted"))?;
-        return Err(error).context(format!("training ended early; kept {}", kept.display()));
+        let out = args.out.display();
+        return Err(error).context(format!("training stopped; to go on: --resume --out {out}"));
     }
     say(&format!("\nTrained for {} epochs in {seconds:.0} s", model.history().len()));
 
     let scores = model.evaluate(&mut validation, None)?;
-    report(&model, &scores);
+    let report = report(&model, &scores);
+    println!("{report}");
     files.push(model.save(&args.models)?);
+    files.push(run.end(&report)?);
     println!("\nWritten:");
     files.iter().for_each(|file| println!("  {}", file.display()));
     Ok(())
@@ -127,6 +91,9 @@ fn data_folder(args: &Args, say: &impl Fn(&str)) -> Result<PathBuf> {
         return Ok(folder.clone());
     }
     let folder = args.out.join("synthetic");
+    if args.resume && folder.exists() {
+        return Ok(folder);
+    }
     say(&format!("No --data: drawing cats and dogs into {}", folder.display()));
     Synthetic::default().write(&folder)?;
     Ok(folder)
@@ -175,10 +142,15 @@ fn open(
 
 fn fit(
     args: &Args,
+    run: &RunFolder,
     model: &mut Model,
     train: &mut DataLoader,
     validation: &mut DataLoader,
 ) -> Result<()> {
+    let mut checkpoint = Checkpoint::new(run.file(CHECKPOINT)).resume(args.resume);
+    if let Some(steps) = args.checkpoint_steps {
+        checkpoint = checkpoint.every_steps(steps);
+    }
     let (steps, validation_steps) =
         (train.len() / args.batch_size, validation.len() / args.batch_size);
     model.fit(
@@ -195,32 +167,22 @@ fn fit(
                     ReduceLROnPlateau::new("val_accuracy").patience(2).factor(0.5).min_lr(1e-5),
                 ),
             ],
+            checkpoint: Some(checkpoint),
+            // Ctrl-C finishes the step, saves, and says how to go on.
+            interrupt: Some(on_signals()?),
             verbose: if args.quiet { Verbosity::Silent } else { Verbosity::Auto },
+            ..Fit::default()
         },
     )?;
     Ok(())
 }
 
-/// A new folder for this run: `runs/1`, `runs/2`, …
-fn new_run(out: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    for number in 1.. {
-        let run = out.join(format!("dogs_vs_cats-{number}"));
-        match fs::create_dir(&run) {
-            Ok(()) => return Ok(run),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e).context(format!("cannot make {}", run.display())),
-        }
-    }
-    unreachable!("there is always a next number")
-}
-
 /// The history as a table and as the notebook's two plots, and the picture of the model.
-fn draw(model: &Model, run: &Path) -> Result<Vec<PathBuf>> {
+fn draw(model: &Model, run: &RunFolder) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut file = |name: &str| {
-        files.push(run.join(name));
-        run.join(name)
+        files.push(run.file(name));
+        run.file(name)
     };
     gradus::train::write_beside(&file("model.svg"), |f| {
         std::io::Write::write_all(f, model.picture().as_bytes())
@@ -236,10 +198,15 @@ fn draw(model: &Model, run: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn report(model: &Model, scores: &Evaluation) {
-    if let Some((epoch, best)) = model.history().best("val_accuracy", Mode::Max) {
-        println!("Best validation accuracy {:.2} % in epoch {}", 100.0 * best, epoch + 1);
-    }
-    println!("Evaluation: loss {:.4}, accuracy {:.2} %", scores.loss, 100.0 * scores.accuracy);
-    println!("\n{}", scores.confusion);
+fn report(model: &Model, scores: &Evaluation) -> String {
+    let best = model.history().best("val_accuracy", Mode::Max).map(|(epoch, best)| {
+        format!("Best validation accuracy {:.2} % in epoch {}\n", 100.0 * best, epoch + 1)
+    });
+    format!(
+        "{}Evaluation: loss {:.4}, accuracy {:.2} %\n\n{}",
+        best.unwrap_or_default(),
+        scores.loss,
+        100.0 * scores.accuracy,
+        scores.confusion
+    )
 }

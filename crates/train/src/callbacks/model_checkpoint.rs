@@ -1,0 +1,141 @@
+//! Keeping models while training: each epoch's, or the best.
+//!
+//! ```text
+//! Rule         after each epoch, or every so many steps: the file name is filled in and the model
+//!              saved; with `save_best_only` only if the figure is better than the best so far
+//! Conventions  Keras 2's: `{epoch}` counts from 1; better is strict; where the figure is missing the
+//!              model is saved, and it is said. The file is one that `Model::load` takes
+//! Reference    tf_keras 2.21, `callbacks.ModelCheckpoint`
+//! ```
+
+use super::monitor::Monitor;
+use super::template::Template;
+use crate::exact::Exact;
+use crate::history::Mode;
+use crate::{Callback, CallbackState, Control, Error, Run};
+
+/// Keras's `ModelCheckpoint`.
+///
+/// ```
+/// use gradus_train::ModelCheckpoint;
+/// let best = ModelCheckpoint::new("runs/1/best.safetensors")?.save_best_only(true);
+/// let each = ModelCheckpoint::new("runs/1/{epoch:02d}-{val_accuracy:.4f}.safetensors")?;
+/// # Ok::<(), gradus_train::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ModelCheckpoint {
+    path: Template,
+    monitor: Monitor,
+    save_best_only: bool,
+    every_steps: Option<u64>,
+    best: Option<f64>,
+    threshold: Option<f64>,
+}
+
+impl ModelCheckpoint {
+    /// Saves after every epoch under that name, in which `{epoch:02d}`, `{val_loss:.2f}` and the
+    /// like are filled in.
+    ///
+    /// # Errors
+    /// [`Error::Callback`] if the name cannot be understood.
+    pub fn new(path: &str) -> Result<Self, Error> {
+        Ok(Self {
+            path: Template::parse(path).map_err(error)?,
+            monitor: Monitor::new("val_loss", 0.0),
+            save_best_only: false,
+            every_steps: None,
+            best: None,
+            threshold: None,
+        })
+    }
+
+    /// The figure to watch, `val_loss` by default. Its mode follows from its name: see
+    /// [`Mode::auto`].
+    #[must_use]
+    pub fn monitor(mut self, name: &str) -> Self {
+        self.monitor = Monitor::new(name, 0.0);
+        self
+    }
+
+    /// Whether small or large is good, where the name does not tell.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor.mode = mode;
+        self
+    }
+
+    /// Saves only what is better than all before. `false` by default.
+    #[must_use]
+    pub fn save_best_only(mut self, best_only: bool) -> Self {
+        self.save_best_only = best_only;
+        self
+    }
+
+    /// Saves every `steps` steps, counted over all epochs, instead of after each epoch: Keras's
+    /// `save_freq`. The figures are then those of the epoch so far.
+    ///
+    /// # Panics
+    /// If that is 0.
+    #[must_use]
+    pub fn save_freq(mut self, steps: u64) -> Self {
+        assert!(steps > 0, "a model cannot be saved every 0 steps");
+        self.every_steps = Some(steps);
+        self
+    }
+
+    /// What the first model has to beat.
+    #[must_use]
+    pub fn initial_value_threshold(mut self, value: f64) -> Self {
+        self.threshold = Some(value);
+        self
+    }
+
+    fn save(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        if self.save_best_only
+            && let Some(value) = self.monitor.value("ModelCheckpoint", run, control)
+        {
+            if !self.monitor.improves(value, self.best.or(self.threshold)) {
+                return Ok(());
+            }
+            self.best = Some(value);
+        }
+        let path = self.path.fill(run.epoch, run.logs).map_err(error)?;
+        run.model.save_file(path)
+    }
+}
+
+fn error(reason: String) -> Error {
+    Error::Callback { callback: "ModelCheckpoint", reason }
+}
+
+impl Callback for ModelCheckpoint {
+    fn fit_start(&mut self) -> Result<(), Error> {
+        self.best = None;
+        Ok(())
+    }
+
+    fn step_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        match self.every_steps {
+            Some(every) if run.model.updates().is_multiple_of(every) => self.save(run, control),
+            _ => Ok(()),
+        }
+    }
+
+    fn epoch_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        match self.every_steps {
+            None => self.save(run, control),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn state(&self) -> CallbackState {
+        let values = serde_json::to_value(self.best.map(Exact)).expect("a plain value");
+        CallbackState { values, tensors: Vec::new() }
+    }
+
+    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+        let best: Option<Exact> = serde_json::from_value(state.values)?;
+        self.best = best.map(|Exact(best)| best);
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! The arguments of `fit` and the callbacks, on a network of one layer.
+
+use gradus_layers::{Activation, CategoricalCrossentropy, Dense, Flatten, Sequential};
+use gradus_optim::RMSprop;
+use gradus_tensor::{Context, Device, Fields, Path};
+use gradus_train::{
+    Batch, Batches, CSVLogger, Callback, Control, Error, Fit, History, LearningRateScheduler,
+    Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
+};
+use ndarray::{Array2, Array4, s};
+
+/// Eight images of one pixel in batches of three; the class is whether the pixel is bright.
+struct Pixels {
+    images: Array4<f32>,
+    targets: Array2<f32>,
+    classes: Vec<String>,
+    next: usize,
+    until: usize,
+}
+
+impl Pixels {
+    fn new() -> Self {
+        let bright = |i: usize| i % 2;
+        Self {
+            images: Array4::from_shape_fn((8, 1, 1, 1), |(i, ..)| bright(i) as f32 - 0.4),
+            targets: Array2::from_shape_fn((8, 2), |(i, k)| f32::from(u8::from(bright(i) == k))),
+            classes: vec!["dark".to_owned(), "bright".to_owned()],
+            next: 0,
+            until: 0,
+        }
+    }
+}
+
+impl Batches for Pixels {
+    fn samples(&self) -> usize {
+        8
+    }
+
+    fn batch_size(&self) -> usize {
+        3
+    }
+
+    fn image_shape(&self) -> [usize; 3] {
+        [1, 1, 1]
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn start(&mut self, _: u32, steps: usize) {
+        (self.next, self.until) = (0, steps.min(self.batches()));
+    }
+
+    fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
+        let rows = 3 * self.next..(3 * self.next + 3).min(8);
+        self.next += 1;
+        (self.next <= self.until).then(|| {
+            let images = self.images.slice(s![rows.clone(), .., .., ..]);
+            Ok(Batch { images, targets: self.targets.slice(s![rows, ..]), weights: None })
+        })
+    }
+}
+
+fn model() -> Model {
+    let network = Sequential::new().add(Flatten).add(Dense::new(2).activation(Activation::Softmax));
+    let mut model = Model::build(network, [1, 1, 1], Context::new(Device::Cpu, 1), 7).unwrap();
+    model.compile(RMSprop::new().learning_rate(0.01), CategoricalCrossentropy::new()).unwrap();
+    model
+}
+
+fn weights(model: &Model) -> Vec<f32> {
+    let mut all = Vec::new();
+    model.network().visit(&mut Path::default(), &mut |_, field| {
+        all.extend_from_slice(field.value().slice::<f32>());
+    });
+    all
+}
+
+fn quiet<'a>(epochs: u32, callbacks: Vec<Box<dyn Callback + 'a>>) -> Fit<'a> {
+    Fit { epochs, callbacks, verbose: Verbosity::Silent, ..Fit::default() }
+}
+
+fn fit(fit: Fit<'_>) -> Result<(Model, History), Error> {
+    let mut model = model();
+    let history = model.fit(&mut Pixels::new(), fit)?;
+    Ok((model, history))
+}
+
+#[test]
+fn validation_follows_every_so_many_epochs_and_the_first_epoch_may_be_a_later_one() {
+    let mut validation = Pixels::new();
+    let (_, history) = fit(Fit {
+        initial_epoch: 2,
+        validation_data: Some(&mut validation),
+        validation_freq: 2,
+        ..quiet(6, Vec::new())
+    })
+    .unwrap();
+    assert_eq!(history.epochs(), [2, 3, 4, 5]);
+    let validated = history.column("val_loss").unwrap().iter().map(Option::is_some);
+    assert_eq!(validated.collect::<Vec<_>>(), [false, true, false, true]);
+    assert!(history.column("loss").unwrap().iter().all(Option::is_some));
+}
+
+#[test]
+fn a_class_counts_as_much_as_its_weight() {
+    let trained = |class_weight: Vec<f32>| {
+        let fit = fit(Fit { class_weight, ..quiet(1, Vec::new()) });
+        fit.map(|(model, history)| (weights(&model), history.last("loss").unwrap()))
+    };
+    let plain = trained(Vec::new()).unwrap();
+    assert_eq!(plain, trained(vec![1.0, 1.0]).unwrap());
+    let (doubled, loss) = trained(vec![2.0, 2.0]).unwrap();
+    // RMSprop takes the size of a gradient away, so the weights and the bare loss stay as they are.
+    assert!(doubled.iter().zip(&plain.0).all(|(a, b)| (a - b).abs() < 1e-4));
+    assert!((loss / (2.0 * plain.1) - 1.0).abs() < 1e-4, "{loss}");
+    assert_ne!(plain.0, trained(vec![3.0, 0.1]).unwrap().0);
+    let error = trained(vec![1.0]).unwrap_err();
+    assert!(matches!(error, Error::ClassWeight { expected: 2, found: 1 }), "{error}");
+}
+
+#[test]
+fn a_lost_loss_ends_the_training_with_its_row_in_the_history() {
+    let mut data = Pixels::new();
+    data.images[[4, 0, 0, 0]] = f32::NAN;
+    let mut model = model();
+    let history = model.fit(&mut data, quiet(5, vec![Box::new(TerminateOnNaN)])).unwrap();
+    assert_eq!((history.len(), model.updates()), (1, 2));
+    assert!(history.last("loss").unwrap().is_nan());
+}
+
+#[test]
+fn the_learning_rate_of_an_epoch_can_be_set_before_it() {
+    let halved = LearningRateScheduler::new(|epoch, lr| if epoch == 0 { lr } else { lr / 2.0 });
+    let (_, history) = fit(quiet(3, vec![Box::new(halved)])).unwrap();
+    let rates: Vec<f32> =
+        history.column("lr").unwrap().iter().map(|lr| lr.unwrap() as f32).collect();
+    assert_eq!(rates, [0.01, 0.005, 0.0025]);
+    let wrong = LearningRateScheduler::new(|_, _| f32::NAN);
+    let error = fit(quiet(3, vec![Box::new(wrong)])).unwrap_err();
+    assert!(matches!(error, Error::Callback { callback: "LearningRateScheduler", .. }));
+}
+
+#[test]
+fn models_are_kept_under_the_names_that_were_asked_for_and_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut validation = Pixels::new();
+    let callbacks: Vec<Box<dyn Callback>> = vec![
+        Box::new(ModelCheckpoint::new(&path("{epoch:02d}-{val_accuracy:.1f}.st")).unwrap()),
+        Box::new(ModelCheckpoint::new(&path("step.st")).unwrap().save_freq(4)),
+        Box::new(
+            ModelCheckpoint::new(&path("never.st"))
+                .unwrap()
+                .save_best_only(true)
+                .initial_value_threshold(0.0),
+        ),
+    ];
+    let (model, _) =
+        fit(Fit { validation_data: Some(&mut validation), ..quiet(2, callbacks) }).unwrap();
+    let mut names: Vec<String> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names[0].starts_with("01-") && names[1].starts_with("02-"), "{names:?}");
+    let last = Model::load(path(&names[1]), Context::new(Device::Cpu, 1)).unwrap();
+    assert_eq!(weights(&last), weights(&model));
+    let error = ModelCheckpoint::new("{epoch").unwrap_err();
+    assert!(matches!(error, Error::Callback { callback: "ModelCheckpoint", .. }), "{error}");
+}
+
+#[test]
+fn the_log_is_the_history_and_can_go_on_below_an_older_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.csv");
+    let (_, history) = fit(quiet(2, vec![Box::new(CSVLogger::new(&path))])).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, history.to_csv());
+    fit(quiet(1, vec![Box::new(CSVLogger::new(&path).append(true))])).unwrap();
+    let longer = std::fs::read_to_string(&path).unwrap();
+    assert!(longer.starts_with(&text));
+    assert_eq!(longer.lines().count(), 4, "{longer}");
+}
+
+/// A callback of one's own: sees every step and stops when it has seen enough.
+struct Enough(Vec<(u32, usize)>);
+
+impl Callback for &mut Enough {
+    fn step_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
+        self.0.push((run.epoch, run.step));
+        if self.0.len() == 4 {
+            control.stop = Some("enough".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_callback_of_one_s_own_sees_every_step_and_can_stop_at_once() {
+    let mut enough = Enough(Vec::new());
+    let (model, history) = fit(quiet(5, vec![Box::new(&mut enough)])).unwrap();
+    assert_eq!(enough.0, [(0, 1), (0, 2), (0, 3), (1, 1)]);
+    assert_eq!((history.len(), model.updates()), (2, 4));
+}

@@ -1,0 +1,128 @@
+//! What can be asked for, and the folder in which a run remembers it.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Train the dogs-vs-cats network of the Keras tutorial and save it for serving.
+#[derive(Debug, Parser)]
+pub(crate) struct Args {
+    /// Folder with dogs_vs_cats-train.csv and dogs_vs_cats-val.csv; without it, drawings of cats
+    /// and dogs are made and trained on
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// The volume for models: the result becomes its next version, models/1, models/2, …
+    #[arg(long, default_value = "models")]
+    pub(crate) models: PathBuf,
+    /// Where history, plots, checkpoint and the picture of the model go: a new folder in here for
+    /// each run
+    #[arg(long, default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// Go on with the newest run under --out, with the arguments that it was started with; only
+    /// --epochs and --quiet may be given anew
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Epochs to train [default: 20 with --data, 15 without]
+    #[arg(long)]
+    pub(crate) epochs: Option<u32>,
+    /// Images in a batch
+    #[arg(long, default_value_t = 15)]
+    pub(crate) batch_size: usize,
+    /// Seed of weights, order, augmentation and dropout: the same seed gives the same bits
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Threads that read and augment images
+    #[arg(long, default_value_t = 2)]
+    pub(crate) workers: usize,
+    /// Threads that compute [0: one for each core]
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Save the state of the run every so many steps, not only after each epoch
+    #[arg(long)]
+    pub(crate) checkpoint_steps: Option<u64>,
+    /// Train on the images as they are
+    #[arg(long)]
+    pub(crate) no_augment: bool,
+    /// Print the results only
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// A run's own folder: `runs/dogs_vs_cats-1`.
+pub(crate) struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// A new folder, or with `--resume` the newest one and the arguments that are kept in it.
+    pub(crate) fn open(args: Args) -> Result<(Self, Args)> {
+        if !args.resume {
+            let folder = Self::create(&args.out)?;
+            folder.keep_arguments()?;
+            return Ok((folder, args));
+        }
+        let Some(newest) = (1..).map(|n| numbered(&args.out, n)).take_while(|p| p.is_dir()).last()
+        else {
+            bail!("{} has no run to resume", args.out.display());
+        };
+        let folder = Self(newest);
+        if folder.file(EVALUATION).exists() {
+            bail!("{} has ended: there is nothing to resume", folder.0.display());
+        }
+        let path = folder.file(ARGUMENTS);
+        let text = fs::read(&path).with_context(|| path.display().to_string())?;
+        let words: Vec<String> =
+            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        let mut kept = Args::try_parse_from(words).with_context(|| path.display().to_string())?;
+        (kept.resume, kept.quiet) = (true, args.quiet);
+        kept.epochs = args.epochs.or(kept.epochs);
+        Ok((folder, kept))
+    }
+
+    fn create(out: &Path) -> Result<Self> {
+        fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+        for number in 1.. {
+            let run = numbered(out, number);
+            match fs::create_dir(&run) {
+                Ok(()) => return Ok(Self(run)),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e).context(format!("cannot make {}", run.display())),
+            }
+        }
+        unreachable!("there is always a next number")
+    }
+
+    fn keep_arguments(&self) -> Result<()> {
+        let words: Vec<String> = std::env::args().collect();
+        let text = serde_json::to_string_pretty(&words)?;
+        Ok(gradus::train::write_beside(&self.file(ARGUMENTS), |file| writeln!(file, "{text}"))?)
+    }
+
+    /// The path of a file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes down what the run came to: it has ended then, and its checkpoint is no longer needed.
+    pub(crate) fn end(&self, evaluation: &str) -> Result<PathBuf> {
+        let path = self.file(EVALUATION);
+        gradus::train::write_beside(&path, |file| writeln!(file, "{evaluation}"))?;
+        let checkpoint = self.file(CHECKPOINT);
+        if checkpoint.exists() {
+            fs::remove_file(&checkpoint).with_context(|| checkpoint.display().to_string())?;
+        }
+        Ok(path)
+    }
+}
+
+const ARGUMENTS: &str = "arguments.json";
+const EVALUATION: &str = "evaluation.txt";
+/// The state of a run that has not ended.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+fn numbered(out: &Path, number: u32) -> PathBuf {
+    out.join(format!("dogs_vs_cats-{number}"))
+}

@@ -1,0 +1,236 @@
+//! A run that was stopped at any moment and resumed leaves the bits of one that was not.
+
+use gradus::data::DataLoader;
+use gradus::data::synthetic::Synthetic;
+use gradus::layers::{
+    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential,
+};
+use gradus::prelude::*;
+use gradus::train::{
+    CSVLogger, Callback, Checkpoint, CheckpointError, Control, Error, LearningRateScheduler,
+    ModelCheckpoint, Run, Verbosity,
+};
+use gradus_testing::Cases;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const SIDE: usize = 24;
+const EPOCHS: u32 = 4;
+/// Set for the process that is to be killed: the folder to work in.
+const FOLDER: &str = "GRADUS_RESUME_TEST_FOLDER";
+/// What a run leaves behind.
+const LEFT: [&str; 3] = ["checkpoint.safetensors", "log.csv", "best.safetensors"];
+
+fn network() -> Sequential {
+    Sequential::new()
+        .add(Conv2D::new(8, 3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(MaxPooling2D::new(2))
+        .add(Dropout::new(0.25))
+        .add(Flatten)
+        .add(Dense::new(16).activation(Activation::Relu))
+        .add(Dense::new(2).activation(Activation::Softmax))
+}
+
+fn loader(data: &Path, part: &str, seed: u64) -> DataLoader {
+    let generator = ImageDataGenerator::builder()
+        .rotation_range(15.0)
+        .width_shift_range(0.1)
+        .horizontal_flip(true)
+        .rescale(1.0 / 255.0)
+        .build()
+        .expect("a generator");
+    let csv = data.join(format!("dogs_vs_cats-{part}.csv"));
+    flow_from_dataframe(&Manifest::read(csv).expect("a manifest"), data)
+        .y_col("category")
+        .target_size(SIDE, SIDE)
+        .batch_size(5)
+        .seed(seed)
+        .workers(2)
+        .transform(generator.transform())
+        .open()
+        .expect("a loader")
+}
+
+/// Interrupts a run after that many updates.
+struct After<'a>(u64, &'a AtomicBool);
+
+impl Callback for After<'_> {
+    fn name(&self) -> &str {
+        "After"
+    }
+
+    fn step_end(&mut self, run: &Run<'_>, _: &mut Control) -> Result<(), Error> {
+        self.1.store(run.model.updates() == self.0, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The run, from the beginning or from where its checkpoint says. Interrupted after so many
+/// updates if asked.
+fn run(data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Error> {
+    let (mut train, mut validation) = (loader(data, "train", seed), loader(data, "val", seed));
+    let mut model = Model::build(network(), [SIDE, SIDE, 3], Context::new(Device::Cpu, 1), seed)
+        .expect("a model");
+    model.compile(RMSprop::new().momentum(0.5), CategoricalCrossentropy::new())?;
+    let interrupt = AtomicBool::new(false);
+    let best = folder.join("best.safetensors");
+    let callbacks: Vec<Box<dyn Callback>> = vec![
+        Box::new(LearningRateScheduler::new(|_, lr| lr * 0.9)),
+        Box::new(ReduceLROnPlateau::new("val_loss").patience(1).factor(0.5)),
+        Box::new(EarlyStopping::new(2).monitor("val_accuracy").restore_best_weights(true)),
+        Box::new(CSVLogger::new(folder.join("log.csv"))),
+        Box::new(ModelCheckpoint::new(best.to_str().expect("text"))?.save_best_only(true)),
+        Box::new(After(stop_after, &interrupt)),
+    ];
+    let path = folder.join("checkpoint.safetensors");
+    let fit = Fit {
+        epochs: EPOCHS,
+        validation_data: Some(&mut validation),
+        class_weight: vec![1.0, 1.5],
+        callbacks,
+        checkpoint: Some(Checkpoint::new(path).every_steps(2).resume(true)),
+        interrupt: Some(&interrupt),
+        verbose: Verbosity::Silent,
+        ..Fit::default()
+    };
+    let history = model.fit(&mut train, fit)?;
+    model.save_file(folder.join("end.safetensors"))?;
+    Ok(history.write_csv(folder.join("history.csv"))?)
+}
+
+fn drawn(folder: &Path) -> std::path::PathBuf {
+    let data = folder.join("data");
+    Synthetic::default().train(23).validation(10).size(32).write(&data).expect("a set");
+    data
+}
+
+/// Everything that a finished run leaves, by name.
+fn left(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = LEFT.into_iter().chain(["end.safetensors", "history.csv"]);
+    names.map(|n| (n.to_owned(), fs::read(folder.join(n)).expect(n))).collect()
+}
+
+fn same(reference: &[(String, Vec<u8>)], folder: &Path, what: &str) {
+    for ((name, expected), (_, found)) in reference.iter().zip(left(folder)) {
+        assert!(*expected == found, "{what}: {name} differs from the run that was not stopped");
+    }
+}
+
+#[test]
+fn a_run_interrupted_after_any_step_goes_on_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = drawn(folder.path());
+    let straight = folder.path().join("straight");
+    fs::create_dir(&straight).expect("a folder");
+    run(&data, &straight, 3, 0).expect("a run");
+    let reference = left(&straight);
+    for stop in [1, 2, 4, 5, 7, 10, 13] {
+        let path = folder.path().join(stop.to_string());
+        fs::create_dir(&path).expect("a folder");
+        let stopped = run(&data, &path, 3, stop);
+        match stopped {
+            Err(Error::Interrupted { checkpoint, .. }) => {
+                assert_eq!(checkpoint, Some(path.join("checkpoint.safetensors")));
+                run(&data, &path, 3, 0).expect("the rest of the run");
+            }
+            // Early stopping may have come first.
+            other => other.expect("a run"),
+        }
+        same(&reference, &path, &format!("stopped after {stop} updates"));
+        run(&data, &path, 3, 0).expect("nothing is left to do");
+        same(&reference, &path, "resumed after its end");
+    }
+    let other = folder.path().join("other");
+    fs::create_dir(&other).expect("a folder");
+    run(&data, &other, 4, 0).expect("a run");
+    assert!(reference != left(&other), "another seed gives the same bits");
+}
+
+/// Not a test of its own: the process that the next test kills.
+#[test]
+fn child() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    run(&folder.join("../data"), folder, 3, 0).expect("a run");
+}
+
+#[test]
+fn a_run_killed_at_any_moment_goes_on_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drawn(folder.path());
+    let spawn = |path: &Path| {
+        Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "child", "--nocapture"])
+            .env(FOLDER, path)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a process")
+    };
+    let straight = folder.path().join("straight");
+    fs::create_dir(&straight).expect("a folder");
+    let begin = Instant::now();
+    assert!(spawn(&straight).wait().expect("an end").success());
+    let taken = begin.elapsed();
+    let reference = left(&straight);
+    let (mut cases, mut killed) = (Cases::new("moments to kill", 0), 0);
+    for trial in 0..20 {
+        let path = folder.path().join(trial.to_string());
+        fs::create_dir(&path).expect("a folder");
+        for attempt in 0.. {
+            let mut process = spawn(&path);
+            // Twice at a random moment, then it may finish.
+            if attempt < 2 {
+                let moment = taken.mul_f64(f64::from(cases.one_of(&MOMENTS)));
+                std::thread::sleep(moment.min(Duration::from_secs(20)));
+                process.kill().expect("killed, or ended before");
+            }
+            if process.wait().expect("an end").success() {
+                break;
+            }
+            killed += 1;
+        }
+        same(&reference, &path, &format!("trial {trial}"));
+    }
+    assert!(killed >= 20, "only {killed} runs were killed before their end");
+}
+
+/// Parts of a whole run's time.
+const MOMENTS: [f32; 19] = [
+    0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85,
+    0.9, 0.95,
+];
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = drawn(folder.path());
+    let path = folder.path().join("run");
+    fs::create_dir(&path).expect("a folder");
+    assert!(matches!(run(&data, &path, 3, 4), Err(Error::Interrupted { epoch: 1, step: 4, .. })));
+    let file = path.join("checkpoint.safetensors");
+    let whole = fs::read(&file).expect("a file");
+    for cut in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&file, &whole[..cut]).expect("written");
+        let error = run(&data, &path, 3, 0).expect_err("a torn file");
+        assert!(matches!(error, Error::Checkpoint(CheckpointError::Tensors(_))), "{cut}: {error}");
+    }
+    let mut other = Model::build(network(), [SIDE, SIDE, 3], Context::new(Device::Cpu, 1), 3)
+        .expect("a model")
+        .with_classes(&["a".to_owned(), "b".to_owned()]);
+    other.compile(RMSprop::new(), CategoricalCrossentropy::new()).expect("compiled");
+    other.save_file(&file).expect("written");
+    let error = run(&data, &path, 3, 0).expect_err("a model without a run");
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::Format { .. })), "{error}");
+    fs::write(&file, &whole).expect("written");
+    let fit = Fit {
+        checkpoint: Some(Checkpoint::new(&file).resume(true)),
+        verbose: Verbosity::Silent,
+        ..Fit::default()
+    };
+    let error = other.fit(&mut loader(&data, "train", 3), fit).expect_err("another network");
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::OtherRun { .. })), "{error}");
+}
