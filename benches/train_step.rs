@@ -61,13 +61,13 @@ impl Reference {
     }
 
     fn train(&mut self) {
-        let batch = Batch { images: self.images.view(), targets: self.targets.view() };
+        let batch = Batch::new(self.images.view(), self.targets.view());
         let mut tally = Tally::default();
         self.step.train(&mut self.network, &mut self.context, &batch, &mut tally);
     }
 
     fn infer(&mut self) {
-        let batch = Batch { images: self.images.view(), targets: self.targets.view() };
+        let batch = Batch::new(self.images.view(), self.targets.view());
         let mut tally = Tally::default();
         self.step.evaluate(&self.network, &mut self.context, &batch, &mut tally);
     }

@@ -5,7 +5,7 @@
 use gradus::layers::tensor::{Context, Device, Fields, Path, Shape, Tensor};
 use gradus::layers::{Layer, Sequential, Tally};
 use gradus::prelude::*;
-use gradus::train::{Batch, Memory, Step};
+use gradus::train::{Batch, Planned, Step};
 use gradus_testing::Golden;
 use ndarray::{Array2, Array4, ArrayD};
 use std::collections::BTreeMap;
@@ -120,13 +120,13 @@ impl Trial {
     /// Loss and probabilities of the next step.
     fn train(&mut self) -> (f64, Vec<f32>) {
         let mut tally = Tally::default();
-        let batch = Batch { images: self.images.view(), targets: self.targets.view() };
+        let batch = Batch::new(self.images.view(), self.targets.view());
         self.step.train(&mut self.network, &mut self.context, &batch, &mut tally);
         (tally.loss(), softmax(self.step.output()))
     }
 
     fn probabilities(&mut self) -> Vec<f32> {
-        let batch = Batch { images: self.images.view(), targets: self.targets.view() };
+        let batch = Batch::new(self.images.view(), self.targets.view());
         let mut tally = Tally::default();
         let y = self.step.evaluate(&self.network, &mut self.context, &batch, &mut tally);
         softmax(y)
@@ -277,14 +277,13 @@ fn the_full_model_trains_as_in_keras() {
     }
 }
 
-/// Memory is a type of the public interface; a plan that does not fit is refused there.
+/// A plan that does not fit is refused before any memory is made.
 #[test]
 fn a_network_that_does_not_end_in_classes_cannot_be_trained() {
     let mut chain = Sequential::new().add(Conv2D::new(2, 3));
     let input = Shape::new(&[1, 8, 8, 3]);
     chain.build_on(input, &Device::Cpu, 0).expect("the layers fit");
-    let mut cx = Context::new(Device::Cpu, 1);
-    let error = Memory::new(&chain, input, gradus::layers::Mode::Train, &mut cx).unwrap_err();
+    let error = Planned::new(&chain, input, gradus::layers::Mode::Train).unwrap_err();
     assert!(error.to_string().contains("(N, classes)"), "{error}");
     assert!(chain.output_shape(input).is_ok());
 }

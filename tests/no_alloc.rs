@@ -55,9 +55,8 @@ fn a_step_in_steady_state_allocates_nothing() {
     let mut step = Step::new(&network, input, &mut context, Box::new(loss), Box::new(optimizer))
         .expect("fits");
 
-    let whole = Batch { images: images.view(), targets: targets.view() };
-    let short =
-        Batch { images: images.slice(s![..4, .., .., ..]), targets: targets.slice(s![..4, ..]) };
+    let whole = Batch::new(images.view(), targets.view());
+    let short = Batch::new(images.slice(s![..4, .., .., ..]), targets.slice(s![..4, ..]));
     let mut tally = Tally::default();
     let mut counts = Vec::new();
     for batch in [&whole, &short, &whole, &short, &whole] {

@@ -12,7 +12,7 @@ use gradus::train::{
 };
 use gradus_testing::Cases;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ fn run(data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Err
     Ok(history.write_csv(folder.join("history.csv"))?)
 }
 
-fn drawn(folder: &Path) -> std::path::PathBuf {
+fn drawn(folder: &Path) -> PathBuf {
     let data = folder.join("data");
     Synthetic::default().train(23).validation(10).size(32).write(&data).expect("a set");
     data
@@ -203,6 +203,74 @@ const MOMENTS: [f32; 19] = [
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85,
     0.9, 0.95,
 ];
+
+/// A finished run, and the folder of one that was stopped after four updates.
+fn finished_and_stopped(folder: &Path) -> (PathBuf, Vec<(String, Vec<u8>)>, PathBuf) {
+    let data = drawn(folder);
+    let [straight, stopped] = ["straight", "stopped"].map(|name| folder.join(name));
+    fs::create_dir(&straight).expect("a folder");
+    fs::create_dir(&stopped).expect("a folder");
+    run(&data, &straight, 3, 0).expect("a run");
+    let error = run(&data, &stopped, 3, 4).expect_err("a run that stops");
+    assert!(matches!(error, Error::Interrupted { epoch: 1, step: 4, .. }), "{error}");
+    (data, left(&straight), stopped)
+}
+
+#[test]
+fn an_image_that_vanishes_and_a_manifest_that_changes_cost_no_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, reference, stopped) = finished_and_stopped(folder.path());
+    let checkpoint = fs::read(stopped.join(LEFT[0])).expect("a checkpoint");
+    let csv = fs::read_to_string(data.join("dogs_vs_cats-train.csv")).expect("a manifest");
+    // The last row of the file: whenever its turn comes, it is gone.
+    let image = csv.trim_end().rsplit('\n').next().and_then(|row| row.split(',').next());
+    let image = data.join(image.expect("a row"));
+    let bytes = fs::read(&image).expect("an image");
+    fs::write(&image, b"no image").expect("written");
+    let error = run(&data, &stopped, 3, 0).expect_err("an image is missing");
+    let name = image.file_name().and_then(|name| name.to_str()).expect("a name");
+    assert!(matches!(error, Error::Data(_)) && error.to_string().contains(name), "{error}");
+    assert!(fs::read(stopped.join(LEFT[0])).expect("a checkpoint").len() >= checkpoint.len());
+    fs::write(&image, bytes).expect("written");
+
+    let shorter = csv.lines().take(10).collect::<Vec<_>>().join("\n");
+    fs::write(data.join("dogs_vs_cats-train.csv"), shorter).expect("written");
+    let error = run(&data, &stopped, 3, 0).expect_err("other data");
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::OtherRun { .. })), "{error}");
+    fs::write(data.join("dogs_vs_cats-train.csv"), csv).expect("written");
+    run(&data, &stopped, 3, 0).expect("the rest of the run");
+    same(&reference, &stopped, "after the image and the manifest were back");
+}
+
+/// A limit on the size of files stands for a full disk: writing fails half way.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, reference, stopped) = finished_and_stopped(folder.path());
+    let checkpoint = fs::read(stopped.join(LEFT[0])).expect("a checkpoint");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$0\" --exact child --nocapture"])
+        .arg(std::env::current_exe().expect("this program"))
+        .env(FOLDER, &stopped)
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "nothing was too large");
+    assert!(said.contains(".safetensors") && said.contains("FileTooLarge"), "{said}");
+    assert!(checkpoint == fs::read(stopped.join(LEFT[0])).expect("a checkpoint"));
+    run(&folder.path().join("data"), &stopped, 3, 0).expect("the rest of the run");
+    same(&reference, &stopped, "after there was room again");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = drawn(folder.path());
+    let missing = folder.path().join("missing");
+    let error = run(&data, &missing, 3, 0).expect_err("no such folder");
+    assert!(matches!(&error, Error::Write(e) if e.path.starts_with(&missing)), "{error}");
+}
 
 #[test]
 fn a_checkpoint_of_another_run_is_refused() {

@@ -92,6 +92,16 @@ impl DataLoader {
     /// # Panics
     /// With the panic of a transform or data set, if one happened in what is given up.
     pub fn start(&mut self, epoch: u32, steps: Option<usize>) {
+        self.start_at(epoch, 0, steps);
+    }
+
+    /// Begins an epoch in its middle: as [`DataLoader::start`], but the first `done` of its `steps`
+    /// batches are left out. The others are what they would have been; none of what is left out is
+    /// read.
+    ///
+    /// # Panics
+    /// With the panic of a transform or data set, if one happened in what is given up.
+    pub fn start_at(&mut self, epoch: u32, done: usize, steps: Option<usize>) {
         self.run += 1;
         self.spare.extend(self.lent.take());
         self.ring.abandon(self.run, &mut self.spare);
@@ -99,8 +109,8 @@ impl DataLoader {
             self.order.shuffle(self.seed, epoch);
         }
         self.epoch = epoch;
-        (self.submitted, self.given) = (0, 0);
         self.steps = steps.map_or(self.batches(), |s| s.min(self.batches()));
+        (self.submitted, self.given) = (done.min(self.steps), done.min(self.steps));
         self.submit();
     }
 

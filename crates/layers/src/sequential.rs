@@ -88,6 +88,20 @@ impl Sequential {
         Ok(shapes)
     }
 
+    /// The output of every layer in the last `forward`, by name, where `saved` and `y` are what it
+    /// was given.
+    ///
+    /// # Panics
+    /// If `saved` was not planned for training.
+    pub fn activations<'a>(
+        &'a self,
+        saved: &'a Saved,
+        y: &'a Tensor,
+    ) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
+        let between = &saved.tensors[..self.layers.len() - 1];
+        self.names.iter().map(String::as_str).zip(between.iter().chain([y]))
+    }
+
     /// Every layer described, with its name, and with the closing activation where it belongs.
     #[must_use]
     pub(crate) fn configs(&self) -> Vec<Config> {

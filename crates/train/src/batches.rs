@@ -17,6 +17,14 @@ pub struct Batch<'a> {
     pub weights: Option<ArrayView1<'a, f32>>,
 }
 
+impl<'a> Batch<'a> {
+    /// Samples that all count the same.
+    #[must_use]
+    pub fn new(images: ArrayView4<'a, f32>, targets: ArrayView2<'a, f32>) -> Self {
+        Self { images, targets, weights: None }
+    }
+}
+
 /// Batches in the order of an epoch.
 pub trait Batches {
     /// Samples of a whole epoch.
@@ -31,18 +39,9 @@ pub trait Batches {
     /// The names of the classes, in the order of the targets' columns.
     fn classes(&self) -> &[String];
 
-    /// Begins `epoch`, of which `steps` batches will be asked for.
-    fn start(&mut self, epoch: u32, steps: usize);
-
-    /// Begins `epoch` in its middle: as [`Batches::start`], but the first `done` batches of the
-    /// `steps` are not given. What then comes is what would have come.
-    fn start_at(&mut self, epoch: u32, done: usize, steps: usize) {
-        self.start(epoch, steps);
-        for _ in 0..done {
-            // An error ended the epoch when it was first met, so that none comes twice.
-            let _ = self.next_batch();
-        }
-    }
+    /// Begins `epoch`, of which `steps` batches will be asked for, but for the first `done`: those
+    /// were trained on before the run was resumed. What comes is what would have come after them.
+    fn start(&mut self, epoch: u32, done: usize, steps: usize);
 
     /// What the order of the batches depends on, in words: a run is resumed on the same data only.
     fn fingerprint(&self) -> String {
@@ -75,8 +74,8 @@ impl Batches for DataLoader {
         DataLoader::classes(self)
     }
 
-    fn start(&mut self, epoch: u32, steps: usize) {
-        DataLoader::start(self, epoch, Some(steps));
+    fn start(&mut self, epoch: u32, done: usize, steps: usize) {
+        DataLoader::start_at(self, epoch, done, Some(steps));
     }
 
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {

@@ -53,6 +53,19 @@ pub enum Error {
         /// The name of the loss.
         loss: &'static str,
     },
+    /// The memory that was planned is more than there is.
+    #[error(
+        "a batch of {batch_size} needs {} MB of memory and {} MB are left: take a smaller \
+         batch_size or smaller images", needed.div_ceil(1_000_000), available / 1_000_000
+    )]
+    Memory {
+        /// Bytes that training and validation need, beside the weights.
+        needed: u64,
+        /// Bytes that the machine, or the control group of the process, still has.
+        available: u64,
+        /// Samples in the largest batch.
+        batch_size: usize,
+    },
     /// `class_weight` has not one number for each class.
     #[error("class_weight has {found} numbers, the network has {expected} outputs: give one each")]
     ClassWeight {

@@ -10,6 +10,7 @@
 //!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
+use crate::subnormal;
 use crate::{
     Batches, Callback, Checkpoint, Control, Error, History, Logs, Model, Progress, Run, Verbosity,
 };
@@ -168,7 +169,7 @@ impl Model {
             session.at.logs.clear();
             self.tell(session, epoch, |callback, run, control| callback.epoch_start(run, control))?;
         }
-        data.start_at(epoch, session.at.step, session.steps);
+        data.start(epoch, session.at.step, session.steps);
         while session.at.stop.is_none()
             && let Some(batch) = data.next_batch()
         {
@@ -219,6 +220,9 @@ impl Model {
         data: &dyn Batches,
         session: &mut Session<'_, '_>,
     ) -> Result<(), Error> {
+        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        subnormal::flush(&mut self.network);
+        subnormal::flush(training.step.optimizer_mut());
         let (at, epoch) = (&session.at, session.at.epoch);
         self.history.push(epoch, &at.logs.entries());
         session.progress.end_epoch(&at.logs.entries());

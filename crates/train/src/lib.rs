@@ -11,6 +11,7 @@
 //!
 //! Where batches come from is a trait, [`Batches`]; the loader of `gradus-data` implements it.
 
+mod available;
 mod batches;
 mod callback;
 mod callbacks;
@@ -23,10 +24,12 @@ pub mod history;
 mod interrupt;
 mod memory;
 mod model;
+mod not_finite;
 pub mod plot;
 mod progress;
 mod save;
 mod step;
+mod subnormal;
 mod tensors_file;
 
 pub use batches::{Batch, Batches};
@@ -42,8 +45,9 @@ pub use fit::Fit;
 pub use gradus_data::{WriteError, write_beside};
 pub use history::{History, Mode};
 pub use interrupt::on_signals;
-pub use memory::Memory;
+pub use memory::{Memory, Planned};
 pub use model::{Evaluation, Model};
+pub use not_finite::NotFinite;
 pub use progress::{Progress, Verbosity};
 pub use save::ModelError;
 pub use step::Step;

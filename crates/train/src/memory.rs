@@ -1,7 +1,7 @@
 //! Input, output and everything between, for batches up to a size.
 
 use crate::Batch;
-use gradus_layers::{Layer, Mode, Saved, Sequential, ShapeError, argmax};
+use gradus_layers::{Layer, Mode, Plan, Saved, Sequential, ShapeError, argmax};
 use gradus_tensor::{Context, Shape, Spec, Tensor};
 use ndarray::{ArrayView4, Ix2, Ix4};
 
@@ -18,35 +18,53 @@ pub struct Memory {
     pub(crate) saved: Saved,
 }
 
-impl Memory {
-    /// Plans, and makes the memory for batches of up to `input.batch()`.
+/// Memory that is planned and not yet made.
+#[derive(Debug)]
+pub struct Planned {
+    input: Shape,
+    plan: Plan,
+}
+
+impl Planned {
+    /// What batches of up to `input.batch()` need.
     ///
     /// # Errors
     /// If the network cannot take such an input, or does not end in one row for each sample.
-    pub fn new(
-        network: &Sequential,
-        input: Shape,
-        mode: Mode,
-        cx: &mut Context,
-    ) -> Result<Self, ShapeError> {
+    pub fn new(network: &Sequential, input: Shape, mode: Mode) -> Result<Self, ShapeError> {
         let plan = network.plan(Spec::f32(input), mode)?;
         if plan.output.shape.rank() != 2 {
             let output = plan.output.shape;
             let expected = format!("expected a network that ends in (N, classes), not {output}");
             return Err(ShapeError::new(input, expected));
         }
+        Ok(Self { input, plan })
+    }
+
+    /// How much that is.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let floats = self.plan.scratch + self.input.len() + self.input.batch();
+        (4 * floats + 2 * self.plan.output.bytes() + self.plan.bytes()) as u64
+    }
+
+    /// Makes the memory.
+    #[must_use]
+    pub fn make(self, cx: &mut Context) -> Memory {
+        let Self { input, plan } = self;
         cx.workspace.scratch.reserve(plan.scratch);
         let zeros = |spec| Tensor::zeros(spec, &cx.device);
-        Ok(Self {
+        Memory {
             largest: input,
             x: zeros(Spec::f32(input)),
             targets: zeros(plan.output),
             weights: zeros(Spec::f32(Shape::new(&[input.batch()]))),
             y: zeros(plan.output),
             saved: Saved::allocate(&plan, &cx.device),
-        })
+        }
     }
+}
 
+impl Memory {
     /// Whether a batch of `n` fits.
     #[must_use]
     pub fn holds(&self, n: usize) -> bool {

@@ -3,7 +3,7 @@
 //! The words are Keras's. What they do stands elsewhere: a step in `step.rs`, the loop in
 //! `fit.rs`, files in `save.rs`.
 
-use crate::{Batches, ConfusionMatrix, Error, History, Memory, Step};
+use crate::{Batches, ConfusionMatrix, Error, History, Memory, Planned, Step};
 use gradus_layers::{
     Activation, Layer, Loss, Mode, Sequential, ShapeError, Summary, Tally, argmax,
 };
@@ -199,7 +199,7 @@ impl Model {
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         let mut confusion = ConfusionMatrix::new(data.classes().to_vec());
         let mut tally = Tally::default();
-        data.start(epoch, steps);
+        data.start(epoch, 0, steps);
         while let Some(batch) = data.next_batch() {
             let batch = batch?;
             let y = training.step.evaluate(&self.network, &mut self.context, &batch, &mut tally);
@@ -230,7 +230,8 @@ impl Model {
         }
         let input = self.input(n);
         if !self.asked.as_ref().is_some_and(|memory| memory.holds(n)) {
-            self.asked = Some(Memory::new(&self.network, input, Mode::Infer, &mut self.context)?);
+            let planned = Planned::new(&self.network, input, Mode::Infer)?;
+            self.asked = Some(planned.make(&mut self.context));
         }
         let memory = self.asked.as_mut().expect("made just now");
         memory.load(images);
@@ -252,7 +253,7 @@ impl Model {
         }
         let input = self.input(data.batch_size());
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
-        Ok(training.step.plan(&self.network, input, &mut self.context)?)
+        training.step.plan(&self.network, input, &mut self.context)
     }
 
     fn input(&self, n: usize) -> Shape {

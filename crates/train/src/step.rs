@@ -4,8 +4,9 @@
 //! batch, made once. After that nothing is allocated. The trainer's loop calls it, and so may a
 //! loop of your own.
 
-use crate::{Batch, Error, Memory};
-use gradus_layers::{Layer, Loss, Mode, Sequential, ShapeError, Tally, Target};
+use crate::available::available;
+use crate::{Batch, Error, Memory, Planned};
+use gradus_layers::{Layer, Loss, Mode, Sequential, Tally, Target};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Shape, Tensor};
 
@@ -25,16 +26,15 @@ impl Step {
     /// A step for batches of up to `input.batch()`.
     ///
     /// # Errors
-    /// If the network cannot take such an input.
+    /// If the network cannot take such an input, or the machine has not the memory for it.
     pub fn new(
         network: &Sequential,
         input: Shape,
         cx: &mut Context,
         loss: Box<dyn Loss>,
         mut optimizer: Box<dyn Optimizer>,
-    ) -> Result<Self, ShapeError> {
-        let training = Memory::new(network, input, Mode::Train, cx)?;
-        let validation = Memory::new(network, input, Mode::Infer, cx)?;
+    ) -> Result<Self, Error> {
+        let [training, validation] = memories(network, input, cx)?;
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         optimizer.build(network, &cx.device);
         Ok(Self { loss, optimizer, training, validation, dy, class_weight: Vec::new() })
@@ -43,16 +43,15 @@ impl Step {
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
     ///
     /// # Errors
-    /// If the network cannot take such an input.
+    /// If the network cannot take such an input, or the machine has not the memory for it.
     pub fn plan(
         &mut self,
         network: &Sequential,
         input: Shape,
         cx: &mut Context,
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), Error> {
         if !self.training.holds(input.batch()) {
-            self.training = Memory::new(network, input, Mode::Train, cx)?;
-            self.validation = Memory::new(network, input, Mode::Infer, cx)?;
+            [self.training, self.validation] = memories(network, input, cx)?;
             self.dy = Tensor::zeros(self.training.output().spec(), &cx.device);
         }
         Ok(())
@@ -67,6 +66,10 @@ impl Step {
     /// The optimizer, to be filled from a checkpoint.
     pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
         self.optimizer.as_mut()
+    }
+
+    pub(crate) fn training_memory(&self) -> &Memory {
+        &self.training
     }
 
     /// Lets a sample of each class count that much in training; all the same if empty.
@@ -130,5 +133,18 @@ impl Step {
         network.infer(cx, x, y, saved);
         self.loss.evaluate(cx, y, target, None, tally);
         y
+    }
+}
+
+/// The memory of training and of validation: planned, held against what there is, made.
+fn memories(network: &Sequential, input: Shape, cx: &mut Context) -> Result<[Memory; 2], Error> {
+    let training = Planned::new(network, input, Mode::Train)?;
+    let validation = Planned::new(network, input, Mode::Infer)?;
+    let needed = training.bytes() + validation.bytes();
+    match available() {
+        Some(available) if needed > available => {
+            Err(Error::Memory { needed, available, batch_size: input.batch() })
+        }
+        _ => Ok([training.make(cx), validation.make(cx)]),
     }
 }

@@ -48,8 +48,8 @@ impl Batches for Pixels {
         &self.classes
     }
 
-    fn start(&mut self, _: u32, steps: usize) {
-        (self.next, self.until) = (0, steps.min(self.batches()));
+    fn start(&mut self, _: u32, done: usize, steps: usize) {
+        (self.next, self.until) = (done, steps.min(self.batches()));
     }
 
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
@@ -57,7 +57,7 @@ impl Batches for Pixels {
         self.next += 1;
         (self.next <= self.until).then(|| {
             let images = self.images.slice(s![rows.clone(), .., .., ..]);
-            Ok(Batch { images, targets: self.targets.slice(s![rows, ..]), weights: None })
+            Ok(Batch::new(images, self.targets.slice(s![rows, ..])))
         })
     }
 }
@@ -128,6 +128,53 @@ fn a_lost_loss_ends_the_training_with_its_row_in_the_history() {
     let history = model.fit(&mut data, quiet(5, vec![Box::new(TerminateOnNaN)])).unwrap();
     assert_eq!((history.len(), model.updates()), (1, 2));
     assert!(history.last("loss").unwrap().is_nan());
+    let place = model.first_not_finite().unwrap();
+    assert_eq!((place.place.as_str(), place.index), ("the images", 1));
+}
+
+#[test]
+fn the_first_layer_that_loses_a_number_is_named() {
+    let lost = |name: &str, value: f32| {
+        let mut model = model();
+        model.fields_mut().visit_mut(&mut Path::default(), &mut |path, field| {
+            if path.as_str() == name {
+                field.into_value().slice_mut::<f32>()[1] = value;
+            }
+        });
+        model.fit(&mut Pixels::new(), quiet(1, Vec::new())).unwrap();
+        model.first_not_finite().map(|lost| lost.place)
+    };
+    assert_eq!(lost("dense.kernel", 0.5), None);
+    assert_eq!(lost("dense.kernel", f32::NAN).as_deref(), Some("the output of dense"));
+    assert_eq!(lost("dense.bias", f32::NEG_INFINITY).as_deref(), Some("the output of dense"));
+}
+
+#[test]
+fn a_batch_that_no_memory_can_hold_is_refused_before_anything_is_made() {
+    struct Huge(Pixels);
+    impl Batches for Huge {
+        fn samples(&self) -> usize {
+            self.batch_size()
+        }
+        fn batch_size(&self) -> usize {
+            1 << 42
+        }
+        fn image_shape(&self) -> [usize; 3] {
+            self.0.image_shape()
+        }
+        fn classes(&self) -> &[String] {
+            self.0.classes()
+        }
+        fn start(&mut self, _: u32, _: usize, _: usize) {}
+        fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
+            None
+        }
+    }
+    if !cfg!(target_os = "linux") {
+        return println!("skipped: how much memory there is, is known on Linux only");
+    }
+    let error = model().fit(&mut Huge(Pixels::new()), quiet(1, Vec::new())).unwrap_err();
+    assert!(matches!(error, Error::Memory { batch_size: 0x400_0000_0000, .. }), "{error}");
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! Where the first number was lost.
+//!
+//! ```text
+//! Order        that in which the last training step computed: the images, the output of each layer
+//!              from the first to the last, then the gradients from the last to the first, then the
+//!              weights as the step left them
+//! ```
+
+use crate::{Memory, Model};
+use gradus_layers::Sequential;
+use gradus_tensor::{Field, Fields, Path, Tensor};
+use std::fmt;
+
+/// A number of the last training step that is NaN or infinite, while all before it were finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotFinite {
+    /// `the images`, `the output of conv2d_1`, `the gradient of dense.kernel`, `dense.kernel`.
+    pub place: String,
+    /// Which of its numbers, row-major.
+    pub index: usize,
+    /// The number.
+    pub value: f32,
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, index, value } = self;
+        write!(f, "the first number that is not finite is in {place}: number {index} is {value}")
+    }
+}
+
+fn lost(place: impl FnOnce() -> String, numbers: &Tensor) -> Option<NotFinite> {
+    let numbers = numbers.slice::<f32>();
+    let index = numbers.iter().position(|value| !value.is_finite())?;
+    Some(NotFinite { place: place(), index, value: numbers[index] })
+}
+
+impl Model {
+    /// Names the first place of the last training step at which a number was NaN or infinite.
+    #[must_use]
+    pub fn first_not_finite(&self) -> Option<NotFinite> {
+        let memory = self.training.as_ref()?.step.training_memory();
+        in_activations(&self.network, memory).or_else(|| in_fields(&self.network))
+    }
+}
+
+fn in_activations(network: &Sequential, memory: &Memory) -> Option<NotFinite> {
+    let images = lost(|| "the images".to_owned(), &memory.x);
+    images.or_else(|| {
+        let mut outputs = network.activations(&memory.saved, &memory.y);
+        outputs.find_map(|(name, output)| lost(|| format!("the output of {name}"), output))
+    })
+}
+
+/// Gradients come about from the last layer to the first, and the weights move after them.
+fn in_fields(network: &Sequential) -> Option<NotFinite> {
+    let (mut gradient, mut value) = (None, None);
+    network.visit(&mut Path::default(), &mut |path, field| {
+        if let Field::Param(param) = field {
+            let place = || format!("the gradient of {path}");
+            gradient = lost(place, &param.grad).or_else(|| gradient.take());
+        }
+        let found = || lost(|| path.to_string(), field.value());
+        value = value.take().or_else(found);
+    });
+    gradient.or(value)
+}
