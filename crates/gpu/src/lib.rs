@@ -5,6 +5,7 @@
 //! layer chooses its engine the arm for CUDA reads `match *gpu {}`, which the compiler accepts
 //! only while there is nothing to match. The day a `Gpu` exists, every room that still lacks a
 //! kernel is a compile error.
+#![doc = include_str!("../README.md")]
 
 /// A CUDA device: context, stream and modules. There is none in this build.
 #[derive(Clone, Debug, PartialEq, Eq)]

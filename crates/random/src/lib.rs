@@ -14,6 +14,7 @@
 //! [`Philox`] walks the counter for those who want a plain generator. It implements
 //! [`rand::Rng`], so every distribution of the `rand` ecosystem works on it; what gradus itself
 //! draws uses the inherent methods, whose numbers never change with a version of `rand`.
+#![doc = include_str!("../README.md")]
 
 mod key;
 mod mt19937;

@@ -20,6 +20,7 @@
 //! t.view_mut::<f32, Ix2>()[[1, 2]] = 5.0;
 //! assert_eq!(t.slice::<f32>(), [0.0, 0.0, 0.0, 0.0, 0.0, 5.0]);
 //! ```
+#![doc = include_str!("../README.md")]
 
 mod buffer;
 mod context;

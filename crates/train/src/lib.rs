@@ -10,6 +10,7 @@
 //! | models on disk, versions | [`Model::save`], [`Model::load`], in `save.rs` |
 //!
 //! Where batches come from is a trait, [`Batches`]; the loader of `gradus-data` implements it.
+#![doc = include_str!("../README.md")]
 
 mod available;
 mod batches;

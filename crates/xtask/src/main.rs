@@ -32,8 +32,32 @@ fn check() -> Result<()> {
     cargo(&["test", "--workspace"], &[])?;
     let denied = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(&["doc", "--workspace", "--no-deps"], &denied)?;
+    other_machines()?;
+    packages()?;
     say(&format!("all checks passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// The crates that compute build for the browser, all for 64-bit Arm.
+fn other_machines() -> Result<()> {
+    const TARGETS: [&str; 2] = ["aarch64-unknown-linux-gnu", "wasm32-unknown-unknown"];
+    run("rustup", &[&["target", "add"], &TARGETS[..]].concat(), &[])?;
+    cargo(&["check", "--workspace", "--target", "aarch64-unknown-linux-gnu"], &[])?;
+    const SMALL: [&str; 6] = [
+        "--package=gradus-random",
+        "--package=gradus-tensor",
+        "--package=gradus-layers",
+        "--package=gradus-models",
+        "--package=gradus-optim",
+        "--package=gradus-augment",
+    ];
+    cargo(&[&["check", "--target", "wasm32-unknown-unknown"], &SMALL[..]].concat(), &[])
+}
+
+/// Each crate builds from its package, with nothing of the workspace beside it.
+fn packages() -> Result<()> {
+    let excluded = ["--exclude", "gradus-testing", "--exclude", "gradus-xtask"];
+    cargo(&[&["package", "--workspace", "--allow-dirty", "--quiet"], &excluded[..]].concat(), &[])
 }
 
 /// All that `cargo fmt` finds, and the rooms of the layers: they are declared by a macro, behind
