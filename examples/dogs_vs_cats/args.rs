@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Save the state of the run every so many steps, not only after each epoch
     #[arg(long)]
     pub(crate) checkpoint_steps: Option<u64>,
+    /// Measure every layer, and print where the time went
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Train on the images as they are
     #[arg(long)]
     pub(crate) no_augment: bool,

@@ -47,6 +47,9 @@ fn main() -> Result<()> {
     model.compile(RMSprop::default(), CategoricalCrossentropy::new())?;
     say(&format!("\n{}", model.summary()));
 
+    if args.profile {
+        model.start_profile();
+    }
     let start = Instant::now();
     let trained = fit(&args, &run, &mut model, &mut train, &mut validation);
     let seconds = start.elapsed().as_secs_f64();
@@ -58,6 +61,9 @@ fn main() -> Result<()> {
     }
     say(&format!("\nTrained for {} epochs in {seconds:.0} s", model.history().len()));
 
+    if let Some(profile) = model.profile() {
+        println!("\n{profile}\n");
+    }
     let scores = model.evaluate(&mut validation, None)?;
     let report = report(&model, &scores);
     println!("{report}");

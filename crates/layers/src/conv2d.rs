@@ -271,6 +271,11 @@ impl Layer for Conv2D {
         self.geometry(x).map(|g| g.y())
     }
 
+    fn flops(&self, x: Shape, y: Shape) -> u64 {
+        let [r, s] = self.options.kernel_size;
+        2 * (y.len() * r * s * x.last()) as u64
+    }
+
     fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
         self.kernel = Param::default();
         let g = self.geometry(x)?;

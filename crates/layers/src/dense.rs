@@ -159,6 +159,10 @@ impl Layer for Dense {
         Ok(Shape::new(&[x.batch(), self.options.units]))
     }
 
+    fn flops(&self, x: Shape, y: Shape) -> u64 {
+        2 * (y.len() * x.last()) as u64
+    }
+
     fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
         let fans = [x.last(), self.output_shape(x)?.last()];
         self.kernel = init.glorot_uniform("kernel", Shape::new(&fans), fans);

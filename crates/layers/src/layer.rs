@@ -33,6 +33,13 @@ pub trait Layer: Fields + Debug + Send + Sync {
     /// If the layer cannot take such an x.
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError>;
 
+    /// Multiplications and additions of one pass from an x to a y of these shapes: what a profile
+    /// divides by. 0 where arithmetic is not worth counting.
+    fn flops(&self, x: Shape, y: Shape) -> u64 {
+        let _ = (x, y);
+        0
+    }
+
     /// Makes the parameters for inputs of this shape (the batch extent means nothing).
     ///
     /// # Errors

@@ -12,7 +12,9 @@ use crate::{
     Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
     ShapeError, Slot,
 };
-use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path, Shape, Spec, Tensor};
+use gradus_tensor::{
+    Context, Device, Field, FieldMut, Fields, Path, Phase, Shape, Spec, Tensor, Work,
+};
 
 /// Keras's `Sequential`. In PyTorch: `nn.Sequential`.
 #[derive(Debug, Default)]
@@ -133,6 +135,11 @@ impl Sequential {
     }
 }
 
+/// What one pass of a layer comes to.
+fn amount(layer: &dyn Layer, x: Shape, y: Shape) -> Work {
+    Work { flops: layer.flops(x, y), bytes: 4 * (x.len() + y.len()) as u64 }
+}
+
 /// `BatchNormalization` → `batch_normalization`, `MaxPooling2D` → `max_pooling2d`: Keras's rule.
 fn snake_case(class: &str) -> String {
     let mut name = String::new();
@@ -234,11 +241,12 @@ impl Layer for Sequential {
         let [mut from, mut into] = saved.tensors.get_disjoint_mut([0, 1]).expect("two are planned");
         for (i, (layer, saved)) in self.layers.iter().zip(&mut saved.inner).enumerate() {
             let input = if i == 0 { x } else { &*from };
+            let (name, work) = (&self.names[i], amount(&**layer, input.shape(), saved.output()));
             if i == last {
-                layer.infer(cx, input, y, saved);
+                cx.timed(name, Phase::Infer, work, |cx| layer.infer(cx, input, y, saved));
             } else {
                 into.set_shape(saved.output());
-                layer.infer(cx, input, into, saved);
+                cx.timed(name, Phase::Infer, work, |cx| layer.infer(cx, input, into, saved));
                 std::mem::swap(&mut from, &mut into);
             }
         }
@@ -250,7 +258,8 @@ impl Layer for Sequential {
             let (before, after) = saved.tensors.split_at_mut(i);
             let input = before.last().unwrap_or(x);
             let output = if i == last { &mut *y } else { &mut after[0] };
-            layer.forward(cx, input, output, inner);
+            let (name, work) = (&self.names[i], amount(&**layer, input.shape(), inner.output()));
+            cx.timed(name, Phase::Forward, work, |cx| layer.forward(cx, input, output, inner));
         }
     }
 
@@ -272,13 +281,19 @@ impl Layer for Sequential {
             let input = if i == 0 { x } else { &activations[i - 1] };
             let output = if i == last { y } else { &activations[i] };
             let dy = if i == last { &mut *dy } else { &mut *above };
-            if i == 0 {
-                layer.backward(cx, input, output, dy, dx.take(), inner);
+            let dx = if i == 0 {
+                dx.take()
             } else {
                 below.set_shape(input.shape());
-                layer.backward(cx, input, output, dy, Some(below), inner);
-                std::mem::swap(&mut above, &mut below);
-            }
+                Some(&mut *below)
+            };
+            // One pass for the parameters and one for dx; x, y and dy are read, dx is written.
+            let Work { flops, bytes } = amount(&**layer, input.shape(), output.shape());
+            let work = Work { flops: flops * (1 + u64::from(dx.is_some())), bytes: 2 * bytes };
+            cx.timed(&self.names[i], Phase::Backward, work, |cx| {
+                layer.backward(cx, input, output, dy, dx, inner);
+            });
+            std::mem::swap(&mut above, &mut below);
         }
     }
 }

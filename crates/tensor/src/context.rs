@@ -1,6 +1,6 @@
 //! What a call may use besides its arguments.
 
-use crate::{Device, Pool, Shape, Spec, Tensor};
+use crate::{Device, Pool, Profile, Shape, Spec, Tensor};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
 /// or infers. The fields are public so that they can be borrowed separately.
@@ -12,6 +12,8 @@ pub struct Context {
     pub workspace: Workspace,
     /// What changes every step.
     pub step: StepScalars,
+    /// Where the time goes, for those who want to know: measured only if there is one.
+    pub profile: Option<Profile>,
 }
 
 impl Context {
@@ -19,7 +21,7 @@ impl Context {
     #[must_use]
     pub fn new(device: Device, threads: usize) -> Self {
         let workspace = Workspace { pool: Pool::new(threads), scratch: Scratch::default() };
-        Self { device, workspace, step: StepScalars::default() }
+        Self { device, workspace, step: StepScalars::default(), profile: None }
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`Context`], [`Workspace`] | what a call may use besides its arguments |
 //! | [`Pool`] | threads, fixed in number, whose results never depend on that number |
 //! | [`simd`] | one source of vector code, compiled for each instruction set |
+//! | [`Profile`] | where the time goes, for those who want to know |
 //! | [`Real`] | f32 or f64: what the plain definitions are generic over |
 //!
 //! There is no arithmetic on tensors here, no strides, nothing lazy: layers compute, on `ndarray`
@@ -27,6 +28,7 @@ mod context;
 mod device;
 mod fields;
 mod parallel;
+mod profile;
 mod real;
 mod shape;
 pub mod simd;
@@ -39,6 +41,7 @@ pub use gradus_gpu as gpu;
 pub use gradus_random as random;
 pub use ndarray;
 pub use parallel::{Chunks, Parts, Pool};
+pub use profile::{Phase, Profile, Span, Work};
 pub use real::Real;
 pub use shape::{DType, Element, Shape, Spec};
 pub use tensor::Tensor;

@@ -10,11 +10,13 @@
 //!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
+use crate::profile::WAITING;
 use crate::subnormal;
 use crate::{
     Batches, Callback, Checkpoint, Control, Error, History, Logs, Model, Progress, Run, Verbosity,
 };
 use gradus_layers::Tally;
+use gradus_tensor::{Phase, Work};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The arguments of Keras's `fit`.
@@ -171,7 +173,7 @@ impl Model {
         }
         data.start(epoch, session.at.step, session.steps);
         while session.at.stop.is_none()
-            && let Some(batch) = data.next_batch()
+            && let Some(batch) = self.wait_for(|| data.next_batch())
         {
             let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
             let (batch, at) = (batch?, &mut session.at);
@@ -199,6 +201,11 @@ impl Model {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Asks for a batch; the time that takes is time in which nothing is computed.
+    fn wait_for<T>(&mut self, next: impl FnOnce() -> T) -> T {
+        self.context.timed(WAITING, Phase::Other, Work::default(), |_| next())
     }
 
     fn validate(&mut self, session: &mut Session<'_, '_>) -> Result<(), Error> {

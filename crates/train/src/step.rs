@@ -8,7 +8,11 @@ use crate::available::available;
 use crate::{Batch, Error, Memory, Planned};
 use gradus_layers::{Layer, Loss, Mode, Sequential, Tally, Target};
 use gradus_optim::Optimizer;
-use gradus_tensor::{Context, Shape, Tensor};
+use gradus_tensor::{Context, Phase, Shape, Tensor, Work};
+
+/// What a profile calls that which belongs to no layer.
+const LOSS: &str = "loss";
+const OPTIMIZER: &str = "optimizer";
 
 /// The loss, the optimizer and the memory of training and validation.
 #[derive(Debug)]
@@ -108,9 +112,11 @@ impl Step {
         let target = Target { y: targets, weights: Some(weights) };
         self.dy.set_shape(y.shape());
         network.forward(cx, x, y, saved);
-        self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
+        cx.timed(LOSS, Phase::Other, Work::default(), |cx| {
+            self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
+        });
         network.backward(cx, x, y, &mut self.dy, None, saved);
-        self.optimizer.step(cx, network);
+        cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
         cx.step.step += 1;
     }
 

@@ -252,3 +252,16 @@ fn a_callback_of_one_s_own_sees_every_step_and_can_stop_at_once() {
     assert_eq!(enough.0, [(0, 1), (0, 2), (0, 3), (1, 1)]);
     assert_eq!((history.len(), model.updates()), (2, 4));
 }
+
+#[test]
+fn a_profile_has_a_row_for_each_layer_and_what_else_takes_time() {
+    let mut model = model();
+    assert!(model.profile().is_none());
+    model.start_profile();
+    model.fit(&mut Pixels::new(), quiet(2, Vec::new())).unwrap();
+    let text = model.profile().unwrap().to_string();
+    let rows: Vec<&str> = text.lines().map(|line| line.split("  ").next().unwrap()).collect();
+    assert_eq!(rows, ["layer", "flatten", "dense", "waiting for data", "loss", "optimizer", "a step"]);
+    assert!(text.lines().nth(2).unwrap().contains("GFLOP/s"), "{text}");
+    assert!(text.ends_with("6 steps"), "{text}");
+}
