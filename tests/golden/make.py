@@ -1,0 +1,138 @@
+"""Writes keras.safetensors: layers and losses as the real Keras computes them.
+
+    pip install "keras==3.15.1" jax safetensors && python tests/golden/make.py
+
+Every case is a layer or loss in the words of its own get_config, its input, its weights, and what
+comes out: y, and for a random dy the gradients of the sum of y * dy. `noise` is what float32 loses
+beside float64. Two runs give the same bytes.
+"""
+
+import json
+import os
+import pathlib
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import keras
+import numpy as np
+from keras import layers as L
+from safetensors.numpy import save_file
+
+ACTIVATIONS = ["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softmax"]
+IMAGE = (2, 7, 6, 4)
+
+LAYERS = {
+    "conv2d_valid": (L.Conv2D, dict(filters=3, kernel_size=3, activation="relu"), IMAGE),
+    "conv2d_same_strides": (L.Conv2D, dict(filters=5, kernel_size=(3, 2), strides=2, padding="same"), IMAGE),
+    "conv2d_dilated": (L.Conv2D, dict(filters=2, kernel_size=3, dilation_rate=2, use_bias=False), IMAGE),
+    "conv2d_groups": (L.Conv2D, dict(filters=6, kernel_size=3, groups=2, padding="same"), IMAGE),
+    "conv2d_depthwise": (L.Conv2D, dict(filters=4, kernel_size=3, groups=4, activation="silu"), IMAGE),
+    "batch_normalization": (L.BatchNormalization, {}, IMAGE),
+    "batch_normalization_rows": (L.BatchNormalization, dict(momentum=0.9, epsilon=1e-5), (5, 8)),
+    "max_pooling2d": (L.MaxPooling2D, dict(pool_size=(3, 2), strides=2, padding="same"), IMAGE),
+    "average_pooling2d": (L.AveragePooling2D, dict(pool_size=3, strides=2, padding="same"), IMAGE),
+    "average_pooling2d_valid": (L.AveragePooling2D, dict(pool_size=2), IMAGE),
+    "global_average_pooling2d": (L.GlobalAveragePooling2D, {}, IMAGE),
+    "global_max_pooling2d": (L.GlobalMaxPooling2D, {}, IMAGE),
+    "zero_padding2d": (L.ZeroPadding2D, dict(padding=((1, 2), (0, 3))), IMAGE),
+    "flatten": (L.Flatten, {}, IMAGE),
+    "dense": (L.Dense, dict(units=5, activation="tanh"), (3, 7)),
+}
+LAYERS |= {f"dense_{name}": (L.Dense, dict(units=5, activation=name), (3, 7)) for name in ACTIVATIONS}
+LAYERS |= {f"activation_{name}": (L.Activation, dict(activation=name), IMAGE) for name in ACTIVATIONS}
+
+K = keras.losses
+LOSSES = {
+    "categorical": (K.CategoricalCrossentropy, {}, "one_hot"),
+    "categorical_logits_smoothed": (K.CategoricalCrossentropy, dict(from_logits=True, label_smoothing=0.1), "one_hot"),
+    "sparse": (K.SparseCategoricalCrossentropy, {}, "index"),
+    "sparse_logits": (K.SparseCategoricalCrossentropy, dict(from_logits=True), "index"),
+    "binary": (K.BinaryCrossentropy, dict(label_smoothing=0.2), "binary"),
+    "binary_logits": (K.BinaryCrossentropy, dict(from_logits=True), "binary"),
+    "squared": (K.MeanSquaredError, {}, "numbers"),
+}
+
+
+def weight_name(variable):
+    return variable.path.split("/")[-1]
+
+
+def layer_case(build, options, shape, rng):
+    """The tensors of one layer, computed in the width that Keras is set to."""
+    layer = build(**options, dtype=keras.backend.floatx())
+    layer.build(shape)
+    tensors = {"x": rng.normal(size=shape)}
+    for variable in layer.weights:
+        drawn = rng.normal(size=variable.shape)
+        positive = weight_name(variable) == "moving_variance"
+        tensors[weight_name(variable)] = abs(drawn) + 0.5 if positive else drawn
+    for name in list(tensors):
+        tensors[name] = tensors[name].astype(np.float32)
+    width = keras.backend.floatx()
+    given = {name: value.astype(width) for name, value in tensors.items()}
+    trained = [given[weight_name(v)] for v in layer.trainable_variables]
+    state = [given[weight_name(v)] for v in layer.non_trainable_variables]
+    training = isinstance(layer, L.BatchNormalization)
+
+    def run(trained, x):
+        kwargs = dict(training=True) if training else {}
+        return layer.stateless_call(trained, state, x, **kwargs)
+
+    y, pull, after = jax.vjp(run, trained, given["x"], has_aux=True)
+    dy = rng.normal(size=y.shape).astype(np.float32)
+    # Keras on JAX computes some functions, tanh among them, in float32 whatever it is asked for.
+    grads, dx = pull(dy.astype(y.dtype))
+    results = {"y": y, "dx": dx}
+    results |= {f"d{weight_name(v)}": g for v, g in zip(layer.trainable_variables, grads)}
+    if training:
+        results |= {f"after_{weight_name(v)}": a for v, a in zip(layer.non_trainable_variables, after)}
+    config = keras.saving.serialize_keras_object(layer)
+    return tensors | {"dy": dy}, results, dict(class_name=config["class_name"], config=config["config"])
+
+
+def loss_case(build, options, kind, rng):
+    n, k = 4, 1 if kind == "binary" else 3
+    scores = rng.normal(size=(n, k))
+    if kind == "one_hot" or kind == "index":
+        classes = rng.integers(0, 3, size=n)
+        target = np.eye(3)[classes] if kind == "one_hot" else classes[:, None].astype(float)
+    else:
+        target = rng.integers(0, 2, size=(n, k)) if kind == "binary" else rng.normal(size=(n, k))
+    if not options.get("from_logits") and kind != "numbers":
+        scores = np.exp(scores)
+        scores /= scores.sum(axis=1, keepdims=True) if k > 1 else 1 + scores
+    given = dict(y_pred=scores, y_true=target, sample_weight=rng.uniform(0.2, 2, size=n))
+    given = {name: value.astype(np.float32) for name, value in given.items()}
+    wide = {name: value.astype(keras.backend.floatx()) for name, value in given.items()}
+    loss = build(**options, dtype=keras.backend.floatx())
+    truth = wide["y_true"][:, 0] if kind == "index" else wide["y_true"]
+    value, gradient = jax.value_and_grad(lambda p: loss(truth, p, wide["sample_weight"]))(wide["y_pred"])
+    results = {"loss": np.asarray(value)[None], "dy_pred": gradient}
+    return given, results, dict(class_name=build.__name__, config=options)
+
+
+def main():
+    tensors, cases = {}, {}
+    listed = [(f"layer.{n}", layer_case, *c) for n, c in LAYERS.items()]
+    listed += [(f"loss.{n}", loss_case, *c) for n, c in LOSSES.items()]
+    for seed, (name, make, *arguments) in enumerate(listed):
+        both = []
+        for width in ["float64", "float32"]:
+            keras.backend.set_floatx(width)
+            jax.config.update("jax_enable_x64", width == "float64")
+            both.append(make(*arguments, np.random.default_rng(seed)))
+        (given, exact, about), (_, rounded, _) = both
+        noise = {f: float(abs(np.asarray(rounded[f]) - exact[f]).max()) for f in exact}
+        cases[name] = about | {"noise": noise}
+        for field, value in (given | exact).items():
+            tensors[f"{name}/{field}"] = np.asarray(value, dtype=np.float32)
+    versions = {m.__name__: m.__version__ for m in (keras, jax, np)}
+    text = json.dumps({"cases": cases, "versions": versions}, sort_keys=True)
+    path = pathlib.Path(__file__).with_name("keras.safetensors")
+    save_file(dict(sorted(tensors.items())), path, metadata={"golden": text})
+    print(path, path.stat().st_size, "bytes,", len(cases), "cases")
+
+
+main()
