@@ -4,10 +4,11 @@
 //! Shapes       an image is (height, width, channels), bytes; a target is (outputs), floats
 //! ```
 
+use crate::targets::{Targets, one_hot};
 use crate::{Decoder, Error};
-use ndarray::{Array3, Array4, ArrayViewMut1, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayViewMut1, Axis};
 
-/// Images of one size, each with a class.
+/// Images of one size, each with a target: its class, as a rule.
 ///
 /// Reading must not depend on what was read before: several threads read at once, in any order.
 pub trait Dataset: Send + Sync {
@@ -25,7 +26,8 @@ pub trait Dataset: Send + Sync {
     /// The names of the classes.
     fn classes(&self) -> &[String];
 
-    /// The class of every image: indices into [`Dataset::classes`].
+    /// The class of every image: indices into [`Dataset::classes`]. Empty where targets are not
+    /// one class each.
     fn labels(&self) -> &[u32];
 
     /// Reads image `index` into `into.image`, all of it.
@@ -39,11 +41,26 @@ pub trait Dataset: Send + Sync {
         self.classes().len()
     }
 
-    /// Writes the target of image `index`: one-hot (1 for its class, 0 elsewhere), unless
-    /// overridden. `into` has [`Dataset::outputs`] elements.
-    fn target(&self, index: usize, mut into: ArrayViewMut1<'_, f32>) {
-        into.fill(0.0);
-        into[self.labels()[index] as usize] = 1.0;
+    /// Writes the target of image `index`, which the network sees as `image`: one-hot (1 for its
+    /// class, 0 elsewhere), unless overridden. `into` has [`Dataset::outputs`] elements.
+    fn target(&self, index: usize, _image: ArrayView3<'_, f32>, into: ArrayViewMut1<'_, f32>) {
+        one_hot(&self.labels()[index..=index], into);
+    }
+
+    /// How much every image weighs in the loss; `None` (the default) where all weigh the same.
+    fn weights(&self) -> Option<&[f32]> {
+        None
+    }
+
+    /// What image `index` is called in messages: its file, where it has one.
+    fn name(&self, index: usize) -> String {
+        format!("image {index}")
+    }
+
+    /// A number that changes whenever the pixels of image `index` may have: for a cache on disk,
+    /// which is refused where there is none (the default).
+    fn fingerprint(&self, _index: usize) -> Option<u64> {
+        None
     }
 }
 
@@ -75,8 +92,9 @@ impl Sample {
 #[derive(Clone, Debug)]
 pub struct InMemory {
     images: Array4<u8>,
-    labels: Vec<u32>,
     classes: Vec<String>,
+    targets: Targets,
+    weights: Option<Vec<f32>>,
 }
 
 impl InMemory {
@@ -86,13 +104,7 @@ impl InMemory {
     /// [`Error::Argument`] if there are more or fewer labels than images, or one is no class.
     pub fn new(images: Array4<u8>, labels: Vec<u32>, classes: &[&str]) -> Result<Self, Error> {
         let (n, k) = (images.dim().0, classes.len());
-        if labels.len() != n {
-            return Err(Error::Argument {
-                argument: "labels",
-                found: format!("{} labels for {n} images", labels.len()),
-                remedy: "give one for each image",
-            });
-        }
+        one_each("labels", labels.len(), n)?;
         if let Some((i, label)) = labels.iter().enumerate().find(|(_, l)| **l as usize >= k) {
             return Err(Error::Argument {
                 argument: "labels",
@@ -100,13 +112,45 @@ impl InMemory {
                 remedy: "count the classes from 0",
             });
         }
-        Ok(Self { images, labels, classes: classes.iter().map(ToString::to_string).collect() })
+        let classes = classes.iter().map(ToString::to_string).collect();
+        Ok(Self { images, classes, targets: Targets::OneHot { labels, classes: k }, weights: None })
     }
+
+    /// `images` (N, H, W, C) with numbers each: `targets` (N, outputs), for regression.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are more or fewer targets than images.
+    pub fn with_targets(images: Array4<u8>, targets: Array2<f32>) -> Result<Self, Error> {
+        one_each("targets", targets.nrows(), images.dim().0)?;
+        let targets = Targets::Numbers(targets);
+        Ok(Self { images, classes: Vec::new(), targets, weights: None })
+    }
+
+    /// Says how much each image weighs in the loss (N).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are more or fewer weights than images.
+    pub fn sample_weight(mut self, weights: Vec<f32>) -> Result<Self, Error> {
+        one_each("sample_weight", weights.len(), self.len())?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
+}
+
+fn one_each(argument: &'static str, given: usize, images: usize) -> Result<(), Error> {
+    if given == images {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        argument,
+        found: format!("{given} {argument} for {images} images"),
+        remedy: "give one for each image",
+    })
 }
 
 impl Dataset for InMemory {
     fn len(&self) -> usize {
-        self.labels.len()
+        self.images.dim().0
     }
 
     fn size(&self) -> [usize; 3] {
@@ -119,12 +163,24 @@ impl Dataset for InMemory {
     }
 
     fn labels(&self) -> &[u32] {
-        &self.labels
+        self.targets.labels()
     }
 
     fn read(&self, index: usize, into: &mut Sample) -> Result<(), Error> {
         into.image.assign(&self.images.index_axis(Axis(0), index));
         Ok(())
+    }
+
+    fn outputs(&self) -> usize {
+        self.targets.outputs()
+    }
+
+    fn target(&self, index: usize, image: ArrayView3<'_, f32>, into: ArrayViewMut1<'_, f32>) {
+        self.targets.write(index, image, into);
+    }
+
+    fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
     }
 }
 
@@ -140,7 +196,7 @@ mod tests {
         dataset.read(1, &mut sample).unwrap();
         assert_eq!(sample.image.as_slice().unwrap(), [4, 5, 6, 7]);
         let mut target = ndarray::array![9.0, 9.0, 9.0];
-        dataset.target(1, target.view_mut());
+        dataset.target(1, Array3::zeros((2, 2, 1)).view(), target.view_mut());
         assert_eq!(target, ndarray::array![0.0, 0.0, 1.0]);
     }
 
@@ -150,5 +206,11 @@ mod tests {
             let refused = InMemory::new(Array4::zeros((2, 1, 1, 3)), labels, &["a", "b"]);
             assert!(matches!(refused, Err(Error::Argument { argument: "labels", .. })));
         }
+        let images = || Array4::zeros((2, 1, 1, 3));
+        let refused = InMemory::with_targets(images(), Array2::zeros((3, 1)));
+        assert!(matches!(refused, Err(Error::Argument { argument: "targets", .. })));
+        let two = InMemory::with_targets(images(), Array2::zeros((2, 1))).unwrap();
+        let refused = two.sample_weight(vec![1.0]);
+        assert!(matches!(refused, Err(Error::Argument { argument: "sample_weight", .. })));
     }
 }

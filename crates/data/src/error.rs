@@ -3,6 +3,7 @@
 //! A variant answers whose fault it is and what to do about it. Lines are those of the manifest's
 //! file, counted from 1 and with the header as line 1, so that an editor finds them.
 
+use crate::nearest::nearest;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,9 +31,10 @@ pub enum Error {
     },
     /// A manifest has no column of that name, or two.
     #[error(
-        "{}: {found} columns are called {column:?}, and one is needed. Its columns are {columns:?}: \
-         name one of them in x_col or y_col, or mend the header",
-        path.display()
+        "{}: {found} columns are called {column:?}, and one is needed{}. Its columns are \
+         {columns:?}: name one of them, or mend the header",
+        path.display(),
+        meant(column, columns)
     )]
     Column {
         /// The manifest.
@@ -53,6 +55,21 @@ pub enum Error {
         line: u64,
         /// The column.
         column: String,
+    },
+    /// A cell that must hold a number holds none.
+    #[error(
+        "{}, line {line}: {found:?} in {column} is no finite number; write it with digits and a point",
+        path.display()
+    )]
+    Number {
+        /// The manifest.
+        path: PathBuf,
+        /// The line in it.
+        line: u64,
+        /// The column.
+        column: String,
+        /// What the cell holds.
+        found: String,
     },
     /// A file is no image that can be decoded: damaged, cut short, or of an unknown format.
     #[error("{}{}: {source}", path.display(), listed(*line))]
@@ -126,6 +143,11 @@ impl Error {
         }
         self
     }
+}
+
+fn meant(column: &str, columns: &[String]) -> String {
+    let near = nearest(column, columns.iter().map(String::as_str)).filter(|c| *c != column);
+    near.map_or_else(String::new, |c| format!("; did you mean {c:?}?"))
 }
 
 fn listed(line: Option<u64>) -> String {

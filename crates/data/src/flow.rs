@@ -1,14 +1,19 @@
 //! How batches flow: the arguments that every source of images shares.
 
+use crate::Transform;
+use crate::save_to_dir::SaveTo;
+use crate::selected::Selected;
+use crate::split::Split;
 use crate::transform::cast;
-use crate::{DataLoader, Dataset, Error, Found, Transform};
+use crate::{BadImages, Cache, DataLoader, Dataset, Error, Found, Randomness, SaveFormat, Subset};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A loader that is being described: where the images come from, and how they flow.
 ///
-/// Made by [`flow()`] and [`flow_from_dataframe`](crate::flow_from_dataframe()). Keras's names and
-/// defaults, but for two: an order that is not asked for is still one that can be repeated (`seed`
+/// Made by [`flow()`], [`flow_from_dataframe`](crate::flow_from_dataframe()) and
+/// [`flow_from_directory`](crate::flow_from_directory()). Keras's names and defaults, but for two: an order that is not asked for is still one that can be repeated (`seed`
 /// 0, where Keras takes the clock), and the work is shared by two threads (`workers`, Keras's 1).
 #[must_use = "a flow does nothing before it is opened"]
 #[derive(Debug)]
@@ -24,6 +29,12 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) prefetch: usize,
     pub(crate) transform: Box<dyn Transform>,
+    pub(crate) randomness: Randomness,
+    pub(crate) split: Split,
+    pub(crate) bad_images: BadImages,
+    pub(crate) verify: bool,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) save_to: SaveTo,
 }
 
 /// The batches of a data set. See [`DataLoader`] for an example.
@@ -40,6 +51,17 @@ impl<S> Flow<S> {
             workers: 2,
             prefetch: 2,
             transform: Box::new(cast),
+            randomness: Randomness::default(),
+            split: Split::default(),
+            bad_images: BadImages::default(),
+            verify: false,
+            cache: None,
+            save_to: SaveTo {
+                folder: None,
+                prefix: String::new(),
+                format: SaveFormat::default(),
+                numbers: 10_000_000,
+            },
         };
         Self { source, options }
     }
@@ -82,27 +104,114 @@ impl<S> Flow<S> {
         self.options.transform = Box::new(transform);
         self
     }
+
+    /// What all that is random comes from: by default (seed, epoch, row); or NumPy's generator,
+    /// for the very batches of Keras.
+    pub fn randomness(mut self, randomness: Randomness) -> Self {
+        self.options.randomness = randomness;
+        self
+    }
+
+    /// The share of the rows that is for validation. It takes effect with [`Flow::subset`].
+    pub fn validation_split(mut self, share: f64) -> Self {
+        self.options.split.validation_split = share;
+        self
+    }
+
+    /// Which part of the rows is wanted, of the two that [`Flow::validation_split`] makes: the first
+    /// rows are for validation, as they come. By default all are wanted.
+    pub fn subset(mut self, subset: Subset) -> Self {
+        self.options.split.subset = Some(subset);
+        self
+    }
+
+    /// What happens when an image cannot be read: by default the epoch ends with the error.
+    pub fn bad_images(mut self, rule: BadImages) -> Self {
+        self.options.bad_images = rule;
+        self
+    }
+
+    /// Whether every image is read once before the first epoch, by the worker threads. One that
+    /// cannot be read is left out and stands in [`DataLoader::found`]; where bad images
+    /// [stop](BadImages::Stop), it is the error of `open`. Not by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.options.verify = verify;
+        self
+    }
+
+    /// Where decoded and resized images are kept, so that they are decoded once. Nowhere by
+    /// default. The batches are the same with and without.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.options.cache = Some(cache);
+        self
+    }
+
+    /// A folder into which every image is written as the network sees it, to be looked at: also
+    /// those of batches that were made beforehand and never asked for. It is made if need be.
+    pub fn save_to_dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.options.save_to.folder = Some(folder.as_ref().to_path_buf());
+        self
+    }
+
+    /// What the names of saved images begin with: `<prefix>_<row>_<epoch>.png`. Empty by default.
+    pub fn save_prefix(mut self, prefix: &str) -> Self {
+        self.options.save_to.prefix = prefix.into();
+        self
+    }
+
+    /// The format of saved images: PNG by default.
+    pub fn save_format(mut self, format: SaveFormat) -> Self {
+        self.options.save_to.format = format;
+        self
+    }
 }
 
 impl<D: Dataset + 'static> Flow<D> {
     /// Starts the workers.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the batch size is 0 or the data set has no image.
-    pub fn open(self) -> Result<DataLoader, Error> {
+    /// [`Error::Argument`] if an argument makes no sense or the data set has no image; and what
+    /// [`Flow::verify`] and [`Flow::cache`] say.
+    pub fn open(mut self) -> Result<DataLoader, Error> {
+        self.options.save_to.numbers = 10_000;
+        let mut dataset: Arc<dyn Dataset> = Arc::new(self.source);
+        let split = self.options.split;
+        let wanted = split.range(dataset.len())?;
+        if wanted.len() < dataset.len() {
+            dataset = Arc::new(Selected::new(dataset, wanted.collect()));
+        }
+        let classes = dataset.classes();
         let found = Found {
-            images: self.source.len(),
+            images: dataset.len(),
             what: "images",
-            classes: self.source.classes().len(),
+            classes: Some(classes.len()).filter(|&k| k > 0),
             ignored: Vec::new(),
+            remarks: split.warning(dataset.labels(), classes).into_iter().collect(),
             x_col: String::new(),
             y_col: String::new(),
         };
-        DataLoader::open(Arc::new(self.source), found, self.options)
+        self.options.open(dataset, found)
     }
 }
 
 impl Options {
+    /// Puts the cache around the data set, leaves out what cannot be read, starts the workers.
+    pub(crate) fn open(
+        mut self,
+        mut dataset: Arc<dyn Dataset>,
+        mut found: Found,
+    ) -> Result<DataLoader, Error> {
+        self.check(dataset.len())?;
+        let threads = self.workers.max(1);
+        if let Some(cache) = self.cache.take() {
+            dataset = cache.around(dataset, threads, &mut found.remarks)?;
+        }
+        if self.verify {
+            dataset = self.bad_images.verify(dataset, threads, &mut found)?;
+        }
+        DataLoader::open(dataset, found, self)
+    }
+
     /// How many rows there are, once the arguments are seen to make sense.
     pub(crate) fn check(&self, rows: usize) -> Result<u32, Error> {
         if self.batch_size == 0 {
@@ -131,6 +240,12 @@ impl fmt::Debug for Options {
             .field("seed", &self.seed)
             .field("workers", &self.workers)
             .field("prefetch", &self.prefetch)
+            .field("randomness", &self.randomness)
+            .field("split", &self.split)
+            .field("bad_images", &self.bad_images)
+            .field("verify", &self.verify)
+            .field("cache", &self.cache)
+            .field("save_to", &self.save_to)
             .finish_non_exhaustive()
     }
 }

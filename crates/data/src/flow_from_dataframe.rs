@@ -3,29 +3,19 @@
 //! ```text
 //! Path         `directory`/`x_col`; an absolute name stands for itself
 //! Rows         those stay whose name ends like an image's and is that of a file (`validate_filenames`),
-//!              and then those whose class is among `classes`
+//!              then those with a class among `classes`, then those of the `subset`
 //! Classes      `classes`, in that order, or all that the remaining rows have, sorted as text:
 //!              "10" comes before "2"
 //! Source       tf_keras 2.21, `preprocessing/image.py`, `DataFrameIterator`
 //! ```
 
-use crate::image_files::ImageFile;
-use crate::{DataLoader, Error, Flow, Found, Ignored, ImageFiles, Interpolation, Manifest, Reason};
-use std::collections::HashMap;
+mod rows;
+
+pub(crate) use rows::named_like_an_image;
+
+use crate::{DataLoader, Error, Files, Flow, Manifest};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// How names of image files end, in small letters and, as in Keras, without asking for the dot.
-const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"];
-
-/// What a target looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClassMode {
-    /// One-hot: a number for each class, 1 for the image's own and 0 for the others. Keras's default.
-    #[default]
-    Categorical,
-}
 
 /// Where [`flow_from_dataframe()`] takes its images from: Keras's arguments and defaults.
 #[derive(Clone, Debug)]
@@ -33,18 +23,18 @@ pub struct Dataframe<'a> {
     frame: &'a Manifest,
     directory: PathBuf,
     x_col: String,
-    y_col: String,
-    target_size: [usize; 2],
-    class_mode: ClassMode,
-    classes: Option<Vec<String>>,
-    interpolation: Interpolation,
+    y_cols: Vec<String>,
+    weight_col: Option<String>,
+    label_separator: Option<char>,
     validate_filenames: bool,
 }
 
 /// A [`Flow`] from a manifest.
-pub type FlowFromDataframe<'a> = Flow<Dataframe<'a>>;
+pub type FlowFromDataframe<'a> = Flow<Files<Dataframe<'a>>>;
 
 /// The images that `frame` names, which lie in `directory` (empty: the names are paths).
+///
+/// The manifest was read once: a file that changes while a network trains changes nothing.
 ///
 /// ```no_run
 /// use gradus_data::{Manifest, flow_from_dataframe};
@@ -59,61 +49,54 @@ pub type FlowFromDataframe<'a> = Flow<Dataframe<'a>>;
 /// # Ok::<(), gradus_data::Error>(())
 /// ```
 pub fn flow_from_dataframe(frame: &Manifest, directory: impl AsRef<Path>) -> FlowFromDataframe<'_> {
-    Flow::new(Dataframe {
+    Flow::new(Files::new(Dataframe {
         frame,
         directory: directory.as_ref().to_path_buf(),
         x_col: "filename".into(),
-        y_col: "class".into(),
-        target_size: [256, 256],
-        class_mode: ClassMode::default(),
-        classes: None,
-        interpolation: Interpolation::default(),
+        y_cols: vec!["class".into()],
+        weight_col: None,
+        label_separator: None,
         validate_filenames: true,
-    })
+    }))
 }
 
 impl FlowFromDataframe<'_> {
     /// The column of the file names: `filename` by default.
     pub fn x_col(mut self, column: &str) -> Self {
-        self.source.x_col = column.into();
+        self.source.listing.x_col = column.into();
         self
     }
 
     /// The column of the classes: `class` by default.
-    pub fn y_col(mut self, column: &str) -> Self {
-        self.source.y_col = column.into();
+    pub fn y_col(self, column: &str) -> Self {
+        self.y_cols([column])
+    }
+
+    /// The columns of the targets, where they are numbers: Keras's list in `y_col`, for the class
+    /// modes [`Raw`](crate::ClassMode::Raw) and [`MultiOutput`](crate::ClassMode::MultiOutput).
+    pub fn y_cols<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.source.listing.y_cols = columns.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The size in pixels that every image is resized to: 256 by 256 by default.
-    pub fn target_size(mut self, height: usize, width: usize) -> Self {
-        self.source.target_size = [height, width];
+    /// The column that says how much each image weighs in the loss. By default all weigh the same.
+    pub fn weight_col(mut self, column: &str) -> Self {
+        self.source.listing.weight_col = Some(column.into());
         self
     }
 
-    /// What a target looks like: one-hot by default.
-    pub fn class_mode(mut self, mode: ClassMode) -> Self {
-        self.source.class_mode = mode;
-        self
-    }
-
-    /// The classes, in the order of the targets; rows of others are left out. By default all that
-    /// there are, sorted as text. A class that is named twice counts once.
-    pub fn classes<C: Into<String>>(mut self, classes: impl IntoIterator<Item = C>) -> Self {
-        self.source.classes = Some(classes.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// How images are resized: the nearest pixel by default.
-    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
-        self.source.interpolation = interpolation;
+    /// What stands between the classes of an image that has several, as in `cat|indoors`: Keras's
+    /// lists in `y_col`, for [`Categorical`](crate::ClassMode::Categorical) alone. Spaces around
+    /// them do not count. By default a cell is one class.
+    pub fn label_separator(mut self, separator: char) -> Self {
+        self.source.listing.label_separator = Some(separator);
         self
     }
 
     /// Whether names that are no image files are left out beforehand (the default). Otherwise such
     /// a name is an error when its turn comes.
     pub fn validate_filenames(mut self, validate: bool) -> Self {
-        self.source.validate_filenames = validate;
+        self.source.listing.validate_filenames = validate;
         self
     }
 
@@ -121,130 +104,11 @@ impl FlowFromDataframe<'_> {
     ///
     /// # Errors
     /// [`Error::Column`] if a column is not there, [`Error::Empty`] if a cell of it is empty,
-    /// [`Error::NoRows`] if no row can be used, [`Error::Argument`] if an argument makes no sense.
+    /// [`Error::Number`] if one that must be a number is none, [`Error::NoRows`] if no row can be
+    /// used, [`Error::Argument`] if an argument makes no sense; and what [`Flow::verify`] and
+    /// [`Flow::cache`] say.
     pub fn open(self) -> Result<DataLoader, Error> {
-        let (dataset, found) = self.source.find()?;
-        DataLoader::open(Arc::new(dataset), found, self.options)
+        let (dataset, found) = rows::find(&self.source, self.options.split)?;
+        self.options.open(Arc::new(dataset), found)
     }
-}
-
-/// A row of the manifest.
-struct Row<'a> {
-    line: u64,
-    filename: &'a str,
-    class: &'a str,
-}
-
-impl<'a> Dataframe<'a> {
-    fn find(&self) -> Result<(ImageFiles, Found), Error> {
-        if self.target_size.contains(&0) {
-            let [height, width] = self.target_size;
-            return Err(Error::Argument {
-                argument: "target_size",
-                found: format!("{height} x {width}"),
-                remedy: "give 1 or more pixels on each side",
-            });
-        }
-        let mut ignored = Vec::new();
-        let mut rows = self.rows()?;
-        if self.validate_filenames {
-            rows.retain(|row| keep(row, self.invalid(row.filename), &mut ignored));
-        }
-        let classes = self.class_names(&rows);
-        let labels: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-        rows.retain(|row| {
-            let other = !labels.contains_key(row.class);
-            keep(row, other.then(|| Reason::Class(row.class.into())), &mut ignored)
-        });
-        ignored.sort_by_key(|row| row.line);
-        if rows.is_empty() {
-            return Err(self.no_rows(&ignored));
-        }
-        let files = rows.iter().map(|row| ImageFile {
-            path: self.directory.join(row.filename),
-            line: row.line,
-            label: labels[row.class],
-        });
-        let files: Vec<ImageFile> = files.collect();
-        let found = self.found(files.len(), classes.len(), ignored);
-        let dataset = match self.class_mode {
-            ClassMode::Categorical => {
-                ImageFiles::new(files, classes, self.target_size, self.interpolation)
-            }
-        };
-        Ok((dataset, found))
-    }
-
-    fn rows(&self) -> Result<Vec<Row<'a>>, Error> {
-        let frame = self.frame;
-        let cells = frame.column(&self.x_col)?.zip(frame.column(&self.y_col)?);
-        let empty = |line, column: &str| Error::Empty {
-            path: frame.origin().to_path_buf(),
-            line,
-            column: column.into(),
-        };
-        let rows = cells.enumerate().map(|(row, (filename, class))| {
-            let line = frame.line(row);
-            match (filename, class) {
-                ("", _) => Err(empty(line, &self.x_col)),
-                (_, "") => Err(empty(line, &self.y_col)),
-                _ => Ok(Row { line, filename, class }),
-            }
-        });
-        rows.collect()
-    }
-
-    /// Why that name is no image file, if so.
-    fn invalid(&self, filename: &str) -> Option<Reason> {
-        let name = filename.to_lowercase();
-        if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
-            return Some(Reason::Extension);
-        }
-        let is_file = self.directory.join(filename).is_file();
-        (!is_file).then_some(Reason::NoFile)
-    }
-
-    fn class_names(&self, rows: &[Row<'_>]) -> Vec<String> {
-        let Some(given) = &self.classes else {
-            let mut all: Vec<&str> = rows.iter().map(|row| row.class).collect();
-            all.sort_unstable();
-            all.dedup();
-            return all.into_iter().map(String::from).collect();
-        };
-        let mut names = Vec::with_capacity(given.len());
-        for name in given {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
-    }
-
-    fn found(&self, images: usize, classes: usize, ignored: Vec<Ignored>) -> Found {
-        let what = match self.validate_filenames {
-            true => "validated image filenames",
-            false => "non-validated image filenames",
-        };
-        let (x_col, y_col) = (self.x_col.clone(), self.y_col.clone());
-        Found { images, what, classes, ignored, x_col, y_col }
-    }
-
-    fn no_rows(&self, ignored: &[Ignored]) -> Error {
-        Error::NoRows {
-            manifest: self.frame.origin().to_path_buf(),
-            directory: self.directory.clone(),
-            rows: self.frame.len(),
-            reason: ignored.first().map_or_else(String::new, ToString::to_string),
-        }
-    }
-}
-
-/// Whether a row stays; if there is a reason why not, it is noted.
-fn keep(row: &Row<'_>, reason: Option<Reason>, ignored: &mut Vec<Ignored>) -> bool {
-    let Some(reason) = reason else {
-        return true;
-    };
-    let (line, filename) = (row.line, row.filename.to_string());
-    ignored.push(Ignored { line, filename, reason });
-    false
 }

@@ -1,52 +1,42 @@
 //! Images in files: read, decoded and resized one at a time, whenever they are asked for.
 
-use crate::{Dataset, Error, Interpolation, Sample};
+use crate::files::Loading;
+use crate::hash::Hash;
+use crate::targets::Targets;
+use crate::{Dataset, Error, Sample};
+use ndarray::{ArrayView3, ArrayViewMut1};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// One image file.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageFile {
     pub(crate) path: PathBuf,
-    /// The line of the manifest that names it.
-    pub(crate) line: u64,
-    pub(crate) label: u32,
+    /// The line of the manifest that names it, where one does.
+    pub(crate) line: Option<u64>,
 }
 
-/// The image files that a manifest names. Made by [`flow_from_dataframe`](crate::flow_from_dataframe()).
+/// The image files that a manifest names or that lie in folders. Made by
+/// [`flow_from_dataframe`](crate::flow_from_dataframe()) and
+/// [`flow_from_directory`](crate::flow_from_directory()).
 #[derive(Clone, Debug)]
 pub struct ImageFiles {
-    /// The path and the line of the manifest of each image.
-    files: Vec<(PathBuf, u64)>,
-    labels: Vec<u32>,
-    classes: Vec<String>,
-    /// Height and width.
-    target_size: [usize; 2],
-    interpolation: Interpolation,
+    pub(crate) files: Vec<ImageFile>,
+    pub(crate) classes: Vec<String>,
+    pub(crate) targets: Targets,
+    pub(crate) weights: Option<Vec<f32>>,
+    pub(crate) loading: Loading,
 }
 
 impl ImageFiles {
-    pub(crate) fn new(
-        files: Vec<ImageFile>,
-        classes: Vec<String>,
-        target_size: [usize; 2],
-        interpolation: Interpolation,
-    ) -> Self {
-        Self {
-            labels: files.iter().map(|f| f.label).collect(),
-            files: files.into_iter().map(|f| (f.path, f.line)).collect(),
-            classes,
-            target_size,
-            interpolation,
-        }
-    }
-
     /// The file of image `index`.
     ///
     /// # Panics
     /// If there is no such image.
     #[must_use]
     pub fn path(&self, index: usize) -> &Path {
-        &self.files[index].0
+        &self.files[index].path
     }
 }
 
@@ -56,8 +46,7 @@ impl Dataset for ImageFiles {
     }
 
     fn size(&self) -> [usize; 3] {
-        let [height, width] = self.target_size;
-        [height, width, 3]
+        self.loading.size()
     }
 
     fn classes(&self) -> &[String] {
@@ -65,13 +54,46 @@ impl Dataset for ImageFiles {
     }
 
     fn labels(&self) -> &[u32] {
-        &self.labels
+        self.targets.labels()
     }
 
     fn read(&self, index: usize, into: &mut Sample) -> Result<(), Error> {
-        let (path, line) = &self.files[index];
-        let original = into.decoder.read(path).map_err(|e| e.on_line(*line))?;
-        self.interpolation.resize(original, into.image.view_mut());
+        let ImageFile { path, line } = &self.files[index];
+        let original = into.decoder.read(path).map_err(|e| match line {
+            Some(line) => e.on_line(*line),
+            None => e,
+        })?;
+        self.loading.interpolation.resize(original, into.image.view_mut());
         Ok(())
+    }
+
+    fn outputs(&self) -> usize {
+        self.targets.outputs()
+    }
+
+    fn target(&self, index: usize, image: ArrayView3<'_, f32>, into: ArrayViewMut1<'_, f32>) {
+        self.targets.write(index, image, into);
+    }
+
+    fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
+    fn name(&self, index: usize) -> String {
+        let ImageFile { path, line } = &self.files[index];
+        let line = line.map_or_else(String::new, |line| format!(" (line {line} of the manifest)"));
+        format!("{}{line}", path.display())
+    }
+
+    /// Of the path, the size and the time of change of the file, and of all that is asked of it.
+    fn fingerprint(&self, index: usize) -> Option<u64> {
+        let path = self.path(index);
+        let mut hash = Hash::default();
+        hash.text(&path.to_string_lossy()).text(&format!("{:?}", self.loading));
+        if let Ok(file) = fs::metadata(path) {
+            let changed = file.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+            hash.number(file.len()).number(changed.map_or(0, |t| t.as_nanos() as u64));
+        }
+        Some(hash.finish())
     }
 }

@@ -2,32 +2,51 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod bad_images;
+mod cache;
 mod dataset;
 mod decode;
+pub mod doctor;
 mod error;
+mod files;
 mod flow;
 mod flow_from_dataframe;
+mod flow_from_directory;
 mod found;
+mod hash;
 mod image_files;
+mod in_order;
 mod loader;
 mod manifest;
+mod nearest;
 pub mod prepare;
 mod resize;
+mod save_to_dir;
+mod selected;
+mod split;
 pub mod synthetic;
+mod targets;
 mod transform;
 mod write_beside;
 
+pub use bad_images::{BadImages, Problem};
+pub use cache::Cache;
 pub use dataset::{Dataset, InMemory, Sample};
 pub use decode::Decoder;
 pub use error::Error;
+pub use files::Files;
 pub use flow::{Flow, flow};
-pub use flow_from_dataframe::{ClassMode, Dataframe, FlowFromDataframe, flow_from_dataframe};
+pub use flow_from_dataframe::{Dataframe, FlowFromDataframe, flow_from_dataframe};
+pub use flow_from_directory::{Directory, FlowFromDirectory, flow_from_directory};
 pub use found::{Found, Ignored, Reason};
 pub use gradus_random::{Key, Mt19937, Source};
 pub use image_files::ImageFiles;
-pub use loader::{Batch, DataLoader};
+pub use loader::{Batch, DataLoader, Randomness};
 pub use manifest::Manifest;
 pub use ndarray;
 pub use resize::Interpolation;
+pub use save_to_dir::SaveFormat;
+pub use split::Subset;
+pub use targets::ClassMode;
 pub use transform::Transform;
 pub use write_beside::{WriteError, write_beside};

@@ -1,17 +1,22 @@
 //! The loader: batches in order, made by other threads while the network trains.
 //!
 //! What a batch holds depends on the seed, the epoch and its rows, and on nothing else: not on the
-//! number of workers, not on their speed, not on the epochs before.
+//! number of workers, not on their speed, not on the epochs before. So an epoch can be taken up in
+//! its middle: the batches that come are those that would have come.
 
 mod batch;
+mod keras;
 mod order;
 mod recipe;
 mod ring;
 
 pub use batch::Batch;
+pub use keras::Randomness;
 
 use crate::flow::Options;
-use crate::{Dataset, Error, Found};
+use crate::hash::Hash;
+use crate::{Dataset, Error, Found, Mt19937, Problem};
+use keras::Generator;
 use order::Order;
 use recipe::Recipe;
 use ring::{Job, Ring};
@@ -42,7 +47,11 @@ pub struct DataLoader {
     order: Order,
     shuffle: bool,
     seed: u64,
+    /// NumPy's generator, where that decides.
+    keras: Option<Generator>,
     ring: Ring,
+    /// What was skipped or replaced in the batches that were given.
+    problems: Vec<Problem>,
     /// Batches that nobody uses.
     spare: Vec<Batch>,
     /// The batch that the caller looks at.
@@ -62,19 +71,26 @@ impl DataLoader {
         options: Options,
     ) -> Result<Self, Error> {
         let rows = options.check(dataset.len())?;
-        let Options { batch_size, seed, workers, .. } = options;
+        let Options { batch_size, seed, workers, bad_images, save_to, .. } = options;
+        save_to.check(dataset.size()[2])?;
         // One is lent, every worker fills one, and the others are ready beforehand.
         let capacity = if workers == 0 { 1 } else { 1 + workers + options.prefetch };
-        let room = || Batch::new(batch_size, dataset.size(), dataset.outputs());
-        let spare = (0..capacity).map(|_| room()).collect();
-        let recipe =
-            Arc::new(Recipe { dataset: Arc::clone(&dataset), transform: options.transform, seed });
+        let spare = (0..capacity).map(|_| Batch::new(batch_size, &*dataset)).collect();
+        let keras = match options.randomness {
+            Randomness::Keyed => None,
+            Randomness::Keras => Some(Generator::new(seed)?),
+        };
+        let transform = options.transform;
+        let held = Arc::clone(&dataset);
+        let recipe = Arc::new(Recipe { dataset: held, transform, seed, bad_images, save_to });
         Ok(Self {
             dataset,
             found,
             order: Order::new(rows, batch_size),
             shuffle: options.shuffle,
             seed,
+            keras,
+            problems: Vec::new(),
             ring: Ring::new(recipe, workers, capacity)?,
             spare,
             lent: None,
@@ -95,22 +111,24 @@ impl DataLoader {
         self.start_at(epoch, 0, steps);
     }
 
-    /// Begins an epoch in its middle: as [`DataLoader::start`], but the first `done` of its `steps`
-    /// batches are left out. The others are what they would have been; none of what is left out is
-    /// read.
+    /// Takes an epoch up in its middle: gives the batches that [`DataLoader::start`] with the same
+    /// `epoch` and `steps` gives, without the first `first_step` of them.
     ///
     /// # Panics
-    /// With the panic of a transform or data set, if one happened in what is given up.
-    pub fn start_at(&mut self, epoch: u32, done: usize, steps: Option<usize>) {
+    /// As [`DataLoader::start`].
+    pub fn start_at(&mut self, epoch: u32, first_step: usize, steps: Option<usize>) {
         self.run += 1;
         self.spare.extend(self.lent.take());
         self.ring.abandon(self.run, &mut self.spare);
-        if self.shuffle {
-            self.order.shuffle(self.seed, epoch);
+        match &mut self.keras {
+            Some(generator) => generator.start(epoch, &mut self.order, self.shuffle),
+            None if self.shuffle => self.order.shuffle(self.seed, epoch),
+            None => {}
         }
         self.epoch = epoch;
         self.steps = steps.map_or(self.batches(), |s| s.min(self.batches()));
-        (self.submitted, self.given) = (done.min(self.steps), done.min(self.steps));
+        self.given = first_step.min(self.steps);
+        self.submitted = self.given;
         self.submit();
     }
 
@@ -122,6 +140,11 @@ impl DataLoader {
             };
             batch.rows.clear();
             batch.rows.extend_from_slice(self.order.rows(self.submitted));
+            batch.problems.clear();
+            if let Some(generator) = &self.keras {
+                let rng = batch.rng.get_or_insert_with(|| Mt19937::new(0));
+                generator.at(self.submitted, rng);
+            }
             self.ring.submit(Job { run: self.run, step: self.submitted, epoch: self.epoch, batch });
             self.submitted += 1;
         }
@@ -131,28 +154,74 @@ impl DataLoader {
     /// Waits until it is there.
     ///
     /// # Errors
-    /// If an image of this batch cannot be read. The epoch ends with that.
+    /// If an image of this batch cannot be read and [`BadImages::Stop`](crate::BadImages::Stop)
+    /// is the rule, or none can be read in its place. The epoch ends with that.
     ///
     /// # Panics
     /// With the panic of the transform or the data set, if one happened in a worker.
     pub fn next_batch(&mut self) -> Option<Result<&Batch, Error>> {
-        self.spare.extend(self.lent.take());
-        self.submit();
-        if self.given == self.steps {
-            return None;
-        }
-        let done = self.ring.take(self.given);
-        if matches!(done.outcome, Ok(Ok(()))) {
+        loop {
+            self.spare.extend(self.lent.take());
+            self.submit();
+            if self.given == self.steps {
+                return None;
+            }
+            let mut done = self.ring.take(self.given);
+            self.note(&mut done.batch.problems);
+            if !matches!(done.outcome, Ok(Ok(()))) {
+                // Without this batch the epoch is not what was asked for: it ends here.
+                self.spare.push(done.batch);
+                self.steps = self.given;
+                return match done.outcome {
+                    Ok(outcome) => outcome.err().map(Err),
+                    Err(panic) => resume_unwind(panic),
+                };
+            }
             self.given += 1;
-            return Some(Ok(self.lent.insert(done.batch)));
+            let empty = done.batch.is_empty();
+            self.lent = Some(done.batch);
+            if !empty {
+                return self.lent.as_ref().map(Ok);
+            }
         }
-        // Without this batch the epoch is not what was asked for: it ends here.
-        self.spare.push(done.batch);
-        self.steps = self.given;
-        match done.outcome {
-            Ok(outcome) => outcome.err().map(Err),
-            Err(panic) => resume_unwind(panic),
+    }
+
+    /// Adds the problems of a batch to those of the batches before, each row once.
+    fn note(&mut self, problems: &mut Vec<Problem>) {
+        for problem in problems.drain(..) {
+            match self.problems.iter_mut().find(|known| known.row == problem.row) {
+                Some(known) => known.times += 1,
+                None => self.problems.push(problem),
+            }
         }
+    }
+
+    /// The images that could not be read and were skipped or replaced in the batches so far, in
+    /// the order in which they were met first. Those that [`Flow::verify`](crate::Flow::verify)
+    /// left out beforehand stand in [`DataLoader::found`].
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// A number for the file names and classes of all rows, in order. Loaders of the same number and
+    /// the same arguments give the same rows in the same order: ask before resuming a run. Folders
+    /// do not count, so that a volume may be mounted elsewhere.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Hash::default();
+        for row in 0..self.len() {
+            let name = self.dataset.name(row);
+            hash.text(name.rsplit(['/', '\\']).next().unwrap_or(&name));
+        }
+        self.labels().iter().for_each(|&label| _ = hash.number(u64::from(label)));
+        hash.finish()
+    }
+
+    /// The seed of order and augmentation.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// How many images there are: N.
@@ -185,7 +254,8 @@ impl DataLoader {
         self.dataset.classes()
     }
 
-    /// The class of every row of the data set, not of the shuffled order.
+    /// The class of every row of the data set, not of the shuffled order; empty where targets are
+    /// not one class each.
     #[must_use]
     pub fn labels(&self) -> &[u32] {
         self.dataset.labels()

@@ -1,11 +1,16 @@
 //! A manifest: the table that names the images and their classes.
 //!
 //! ```text
-//! File         CSV with a header line; comma; UTF-8, with or without a byte order mark; cells may
-//!              be quoted, quotes inside are doubled; either line ending; empty lines are passed over
+//! File         CSV with a header line; UTF-8, with or without a byte order mark; cells may be
+//!              quoted, quotes inside are doubled; either line ending; empty lines are passed over
+//! Separator    of comma, semicolon and tab the one that the header line has most of, outside of
+//!              quotes; of two as frequent the rarer in names, a tab before a semicolon before a
+//!              comma; a comma where it has none
 //! Cells        text, exactly as written: no trimming, and `NA` is a word like any other. (pandas
 //!              reads such words as missing and digits as numbers, which Keras then refuses)
 //! Lines        counted from 1, the header included: what an editor shows
+//! Read once    all of it is in memory from then on: a file that changes while a network trains
+//!              changes nothing
 //! ```
 
 use crate::{Error, write_beside};
@@ -34,24 +39,44 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a CSV file with a header line.
+    /// Reads a CSV file with a header line, in which cells are separated by commas, semicolons or
+    /// tabs: the header shows by which.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read; [`Error::Csv`] if a row is longer or shorter than the
     /// header, or the file is not UTF-8.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::read_as(path.as_ref(), None)
+    }
+
+    /// Reads a CSV file whose cells are separated by `separator`, one character of ASCII.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::read`], and [`Error::Argument`] if the character is not of ASCII.
+    pub fn read_separated(path: impl AsRef<Path>, separator: char) -> Result<Self, Error> {
+        let separator = u8::try_from(separator).ok().filter(u8::is_ascii);
+        let separator = separator.ok_or_else(|| Error::Argument {
+            argument: "separator",
+            found: "a character that is not of ASCII".into(),
+            remedy: "give a comma, a semicolon, a tab or another of ASCII",
+        })?;
+        Self::read_as(path.as_ref(), Some(separator))
+    }
+
+    fn read_as(path: &Path, separator: Option<u8>) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(Error::io(path))?;
         let text = std::str::from_utf8(&bytes).map_err(|e| Error::Csv {
             path: path.to_path_buf(),
             line: 1 + newlines(&bytes[..e.valid_up_to()]),
             reason: "not UTF-8; save the file in that encoding".into(),
         })?;
-        Self::parse(path, text.strip_prefix('\u{FEFF}').unwrap_or(text))
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        Self::parse(path, text, separator.unwrap_or_else(|| separator_of(text)))
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+    fn parse(path: &Path, text: &str, separator: u8) -> Result<Self, Error> {
         let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
             .has_headers(false)
             .flexible(true)
             .from_reader(text.as_bytes());
@@ -107,7 +132,8 @@ impl Manifest {
             if row.len() != header.len() {
                 let (n, expected) = (row.len(), header.len());
                 let reason = format!(
-                    "{n} cells where the header has {expected}; a cell with a comma needs quotes"
+                    "{n} cells where the header has {expected}; a cell with a separator in it \
+                     needs quotes"
                 );
                 let path = origin;
                 return Err(Error::Csv { path, line, reason });
@@ -130,8 +156,15 @@ impl Manifest {
     }
 
     fn to_csv(&self) -> Result<Vec<u8>, std::io::Error> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&self.columns)?;
+        // A header in quotes shows its commas alone to whoever looks for the separator.
+        let quotes = match self.columns.iter().any(|c| c.contains([';', '\t'])) {
+            true => csv::QuoteStyle::Always,
+            false => csv::QuoteStyle::Necessary,
+        };
+        let mut header = csv::WriterBuilder::new().quote_style(quotes).from_writer(Vec::new());
+        header.write_record(&self.columns)?;
+        let header = header.into_inner().map_err(csv::IntoInnerError::into_error)?;
+        let mut writer = csv::Writer::from_writer(header);
         for row in &self.rows {
             writer.write_record(row)?;
         }
@@ -190,6 +223,23 @@ impl Manifest {
     }
 }
 
+/// The separator of a table that begins with its header.
+fn separator_of(text: &str) -> u8 {
+    let mut quoted = false;
+    let mut counts = [(0, b','), (0, b';'), (0, b'\t')];
+    for byte in text.trim_start_matches(['\r', '\n']).bytes() {
+        quoted ^= byte == b'"';
+        if !quoted && matches!(byte, b'\r' | b'\n') {
+            break;
+        }
+        for (count, _) in counts.iter_mut().filter(|(_, s)| !quoted && *s == byte) {
+            *count += 1;
+        }
+    }
+    let seen = counts.into_iter().filter(|(count, _)| *count > 0);
+    seen.max_by_key(|(count, _)| *count).map_or(b',', |(_, separator)| separator)
+}
+
 fn newlines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&b| b == b'\n').count() as u64
 }
@@ -220,6 +270,39 @@ mod tests {
         let manifest = read(text.as_bytes()).unwrap();
         assert_eq!(cells(&manifest, "filename"), ["a, b.jpg", "say \"x\".jpg"]);
         assert_eq!(cells(&manifest, "category"), ["cat", "dog"]);
+    }
+
+    #[test]
+    fn the_header_shows_the_separator_unless_it_is_given() {
+        for (text, category) in [
+            ("filename;category\na,b.jpg;cat\n", "category"),
+            ("\u{FEFF}filename\tcategory, as seen\r\na,b.jpg\tcat\r\n", "category, as seen"),
+            ("filename;category, as seen\na,b.jpg;cat\n", "category, as seen"),
+            ("\n\"file;name;\";\"category\"\na,b.jpg;cat\n", "category"),
+            ("\"x;y;z\",category\n\"a,b.jpg\",cat\n", "category"),
+        ] {
+            let manifest = read(text.as_bytes()).unwrap();
+            assert_eq!(manifest.columns().len(), 2, "{text:?}");
+            assert_eq!(cells(&manifest, category), ["cat"], "{text:?}");
+            let first = manifest.columns()[0].clone();
+            assert_eq!(cells(&manifest, &first), ["a,b.jpg"], "{text:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "a,b;c|d\nx,y;z|w\n").unwrap();
+        let manifest = Manifest::read_separated(&path, '|').unwrap();
+        assert_eq!(cells(&manifest, "a,b;c"), ["x,y;z"]);
+        let error = Manifest::read_separated(&path, 'ä').unwrap_err();
+        assert!(matches!(error, Error::Argument { argument: "separator", .. }), "{error}");
+    }
+
+    #[test]
+    fn a_column_that_is_nearly_right_is_suggested() {
+        let manifest = read(b"Filename,category\n").unwrap();
+        let text = |name| manifest.column(name).map(|_| ()).unwrap_err().to_string();
+        assert!(text("filename").contains("did you mean \"Filename\""), "{}", text("filename"));
+        assert!(text("catgory").contains("did you mean \"category\""));
+        assert!(!text("class").contains("did you mean"));
     }
 
     #[test]
@@ -283,7 +366,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         let rows = [["a, b.jpg", "two\nlines"], ["\"x\".jpg", ""], ["ü.jpg", "cat"]];
-        let manifest = Manifest::from_rows(&["filename", "category"], rows).unwrap();
+        let manifest = Manifest::from_rows(&["x;y;\tz", "category"], rows).unwrap();
         manifest.write(&path).unwrap();
         let back = Manifest::read(&path).unwrap();
         assert_eq!(back.columns, manifest.columns);

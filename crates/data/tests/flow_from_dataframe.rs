@@ -63,14 +63,15 @@ fn names_that_are_no_image_files_are_ignored_and_reported() {
     let frame = frame(&[["a.png", "cat"], ["b.gif", "cat"], ["c.png", "bird"], ["d.png", "cat"]]);
     let loader = describe(&frame, folder.path()).open().unwrap();
     let ignored = &loader.found().ignored;
-    let reasons: Vec<(u64, &str, &Reason)> =
+    let reasons: Vec<(Option<u64>, &str, &Reason)> =
         ignored.iter().map(|i| (i.line, i.filename.as_str(), &i.reason)).collect();
+    let missing = Reason::NoFile { nearest: Some("a.png".into()) };
     assert_eq!(
         reasons,
         [
-            (3, "b.gif", &Reason::Extension),
-            (4, "c.png", &Reason::NoFile),
-            (5, "d.png", &Reason::NoFile),
+            (Some(3), "b.gif", &Reason::Extension),
+            (Some(4), "c.png", &missing),
+            (Some(5), "d.png", &missing),
         ]
     );
     // A class that only ignored rows have is no class.

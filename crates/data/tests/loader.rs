@@ -95,6 +95,34 @@ fn steps_cut_the_epoch_and_never_lengthen_it() {
 }
 
 #[test]
+fn an_epoch_that_is_taken_up_in_its_middle_goes_on_as_it_would_have() {
+    for workers in [0, 1, 4] {
+        let mut loader = open(workers);
+        let whole = rows(&mut loader, 6, None);
+        for first in 0..=whole.len() + 1 {
+            for steps in [None, Some(3), Some(99)] {
+                loader.start_at(6, first, steps);
+                let mut rest = Vec::new();
+                while let Some(batch) = loader.next_batch() {
+                    rest.push(batch.unwrap().rows().to_vec());
+                }
+                let last = steps.unwrap_or(whole.len()).min(whole.len());
+                assert_eq!(rest, whole[first.min(last)..last], "{workers}, {first}, {steps:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fingerprint_of_a_loader_is_that_of_its_rows() {
+    let images = || Array4::zeros((3, 1, 1, 3));
+    let of = |labels| flow(InMemory::new(images(), labels, &["a", "b"]).unwrap()).open().unwrap();
+    let first = of(vec![0, 1, 1]).fingerprint();
+    assert_eq!(first, of(vec![0, 1, 1]).fingerprint());
+    assert_ne!(first, of(vec![0, 1, 0]).fingerprint());
+}
+
+#[test]
 fn images_and_targets_are_those_of_their_rows_and_a_short_batch_is_a_smaller_view() {
     let mut loader = open(3);
     let mut short = 0;

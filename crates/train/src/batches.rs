@@ -48,6 +48,11 @@ pub trait Batches {
         format!("{} samples, batches of {}", self.samples(), self.batch_size())
     }
 
+    /// What went wrong without ending the epoch: images that were skipped or replaced, once each.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The next batch of the epoch; `None` when there is none left.
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>>;
 
@@ -80,6 +85,20 @@ impl Batches for DataLoader {
 
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
         let batch = DataLoader::next_batch(self)?;
-        Some(batch.map(|b| Batch { images: b.images(), targets: b.targets(), weights: None }))
+        Some(batch.map(|b| Batch {
+            images: b.images(),
+            targets: b.targets(),
+            weights: b.weights(),
+        }))
+    }
+
+    fn fingerprint(&self) -> String {
+        let (n, batch, seed) = (self.len(), DataLoader::batch_size(self), self.seed());
+        let rows = DataLoader::fingerprint(self);
+        format!("{n} samples in batches of {batch} with seed {seed}, rows {rows:016x}")
+    }
+
+    fn problems(&self) -> Vec<String> {
+        DataLoader::problems(self).iter().map(ToString::to_string).collect()
     }
 }

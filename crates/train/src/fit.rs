@@ -91,6 +91,8 @@ struct Session<'f, 'a> {
     steps: usize,
     at: Position,
     progress: Progress,
+    /// Problems of the data that were told already.
+    told: usize,
 }
 
 impl Session<'_, '_> {
@@ -155,7 +157,7 @@ impl Model {
             at = self.resume(checkpoint, data, steps, &mut fit.callbacks)?;
             progress.message(&checkpoint.greeting(&at, fit.epochs));
         }
-        Ok(Session { fit, steps, at, progress })
+        Ok(Session { fit, steps, at, progress, told: 0 })
     }
 
     /// The steps of the epoch that are not done yet.
@@ -233,6 +235,10 @@ impl Model {
         let (at, epoch) = (&session.at, session.at.epoch);
         self.history.push(epoch, &at.logs.entries());
         session.progress.end_epoch(&at.logs.entries());
+        for problem in data.problems().iter().skip(session.told) {
+            session.progress.message(problem);
+            session.told += 1;
+        }
         self.tell(session, epoch, |callback, run, control| callback.epoch_end(run, control))?;
         let at = &mut session.at;
         (at.epoch, at.step, at.tally) = (epoch + 1, 0, Tally::default());
@@ -261,7 +267,7 @@ impl Model {
         let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
         let learning_rate = training.learning_rate(self.context.step.step);
         let mut control = Control { learning_rate, ..Control::default() };
-        let Session { fit, steps, at, progress } = session;
+        let Session { fit, steps, at, progress, .. } = session;
         let Position { step, ref logs, .. } = *at;
         let run = Run { epoch, epochs: fit.epochs, step, steps: *steps, logs, model: self };
         for callback in &mut fit.callbacks {

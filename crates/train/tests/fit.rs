@@ -261,7 +261,10 @@ fn a_profile_has_a_row_for_each_layer_and_what_else_takes_time() {
     model.fit(&mut Pixels::new(), quiet(2, Vec::new())).unwrap();
     let text = model.profile().unwrap().to_string();
     let rows: Vec<&str> = text.lines().map(|line| line.split("  ").next().unwrap()).collect();
-    assert_eq!(rows, ["layer", "flatten", "dense", "waiting for data", "loss", "optimizer", "a step"]);
+    assert_eq!(
+        rows,
+        ["layer", "flatten", "dense", "waiting for data", "loss", "optimizer", "a step"]
+    );
     assert!(text.lines().nth(2).unwrap().contains("GFLOP/s"), "{text}");
     assert!(text.ends_with("6 steps"), "{text}");
 }

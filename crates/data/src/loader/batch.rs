@@ -2,7 +2,8 @@
 //!
 //! A short batch is a smaller view of the same memory: nothing is allocated for it.
 
-use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis, Slice};
+use crate::{Dataset, Mt19937, Problem};
+use ndarray::{Array2, Array4, ArrayView1, ArrayView2, ArrayView4, Axis, Slice};
 
 /// Images with their targets, ready for a step.
 #[derive(Debug)]
@@ -11,16 +12,30 @@ pub struct Batch {
     pub(super) images: Array4<f32>,
     /// (B, outputs), likewise.
     pub(super) targets: Array2<f32>,
+    /// (B), likewise, where images have weights.
+    pub(super) weights: Option<Vec<f32>>,
     /// (N), at most B.
     pub(super) rows: Vec<u32>,
+    /// (N): the same, but for a bad image that was replaced the row that was asked for.
+    pub(super) asked: Vec<u32>,
+    /// What was skipped or replaced in this batch.
+    pub(super) problems: Vec<Problem>,
+    /// Where its images draw from, if not from their keys.
+    pub(super) rng: Option<Mt19937>,
 }
 
 impl Batch {
-    pub(super) fn new(batch_size: usize, [h, w, c]: [usize; 3], outputs: usize) -> Self {
+    /// Room for `batch_size` images of a data set.
+    pub(super) fn new(batch_size: usize, dataset: &dyn Dataset) -> Self {
+        let [h, w, c] = dataset.size();
         Self {
             images: Array4::zeros((batch_size, h, w, c)),
-            targets: Array2::zeros((batch_size, outputs)),
+            targets: Array2::zeros((batch_size, dataset.outputs())),
+            weights: dataset.weights().map(|_| vec![0.0; batch_size]),
             rows: Vec::with_capacity(batch_size),
+            asked: Vec::with_capacity(batch_size),
+            problems: Vec::new(),
+            rng: None,
         }
     }
 
@@ -30,13 +45,20 @@ impl Batch {
         self.images.slice_axis(Axis(0), Slice::from(..self.len()))
     }
 
-    /// The targets: (N, classes), one-hot, contiguous.
+    /// The targets: (N, outputs), one-hot unless the class mode is another, contiguous.
     #[must_use]
     pub fn targets(&self) -> ArrayView2<'_, f32> {
         self.targets.slice_axis(Axis(0), Slice::from(..self.len()))
     }
 
-    /// Which rows of the data set these are, in the order of the batch.
+    /// How much each image weighs in the loss: (N); `None` where all weigh the same.
+    #[must_use]
+    pub fn weights(&self) -> Option<ArrayView1<'_, f32>> {
+        self.weights.as_ref().map(|all| ArrayView1::from(&all[..self.len()]))
+    }
+
+    /// Which rows of the data set these are, in the order of the batch: where a bad image was
+    /// replaced, the row that stands in.
     #[must_use]
     pub fn rows(&self) -> &[u32] {
         &self.rows

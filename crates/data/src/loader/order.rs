@@ -11,7 +11,7 @@
 //! Keras itself draws from one generator that everything shares, so its order cannot be repeated
 //! inside `fit`; its rule can.
 
-use gradus_random::{Domain, Key};
+use gradus_random::{Domain, Key, Mt19937};
 
 const ORDER: Domain = Domain::named("data.order");
 
@@ -38,6 +38,12 @@ impl Order {
             list.iter_mut().zip(0..).for_each(|(item, i)| *item = i);
             rng.shuffle(list);
         }
+    }
+
+    /// NumPy's permutation of the rows, whose batches come in order.
+    pub(super) fn permute(&mut self, rng: &mut Mt19937) {
+        self.rows.iter_mut().zip(0..).for_each(|(row, i)| *row = i);
+        rng.shuffle(&mut self.rows);
     }
 
     /// How many rows a batch has, but for the last one.

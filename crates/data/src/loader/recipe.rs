@@ -3,7 +3,8 @@
 //! The same for every worker, and for the calling thread where there are none.
 
 use super::Batch;
-use crate::{Dataset, Error, Key, Sample, Transform};
+use crate::save_to_dir::SaveTo;
+use crate::{BadImages, Dataset, Error, Key, Sample, Source, Transform};
 use ndarray::Axis;
 use std::sync::Arc;
 
@@ -11,10 +12,13 @@ pub(super) struct Recipe {
     pub(super) dataset: Arc<dyn Dataset>,
     pub(super) transform: Box<dyn Transform>,
     pub(super) seed: u64,
+    pub(super) bad_images: BadImages,
+    pub(super) save_to: SaveTo,
 }
 
 impl Recipe {
-    /// Fills `batch` with the rows it names, and stops early once `wanted` says no.
+    /// Fills `batch` with the rows it names, and stops early once `wanted` says no. Rows that are
+    /// skipped or replaced are no longer named afterwards.
     pub(super) fn fill(
         &self,
         batch: &mut Batch,
@@ -22,14 +26,31 @@ impl Recipe {
         sample: &mut Sample,
         wanted: impl Fn() -> bool,
     ) -> Result<(), Error> {
-        let Batch { images, targets, rows } = batch;
-        for (i, &index) in rows.iter().enumerate().take_while(|_| wanted()) {
-            self.dataset.read(index as usize, sample)?;
-            let seed = self.seed;
-            let key = Key { seed, epoch, index };
-            let image = images.index_axis_mut(Axis(0), i);
-            self.transform.apply(key.into(), sample.image.view(), image);
-            self.dataset.target(index as usize, targets.row_mut(i));
+        let Batch { images, targets, weights, rows, asked, problems, rng } = batch;
+        let seed = self.seed;
+        asked.clear();
+        for i in 0..rows.len() {
+            if !wanted() {
+                return Ok(());
+            }
+            let key = Key { seed, epoch, index: rows[i] };
+            let Some(row) = self.bad_images.read(&*self.dataset, key, sample, problems)? else {
+                continue;
+            };
+            let n = asked.len();
+            let source = rng.as_mut().map_or(key.into(), Source::Mt19937);
+            let mut image = images.index_axis_mut(Axis(0), n);
+            self.transform.apply(source, sample.image.view(), image.view_mut());
+            self.dataset.target(row as usize, image.view(), targets.row_mut(n));
+            if let (Some(into), Some(all)) = (&mut *weights, self.dataset.weights()) {
+                into[n] = all[row as usize];
+            }
+            rows[n] = row;
+            asked.push(key.index);
+        }
+        rows.truncate(asked.len());
+        for (image, &index) in images.outer_iter().zip(&*asked) {
+            self.save_to.save(image, Key { seed, epoch, index }, rng.as_mut())?;
         }
         Ok(())
     }

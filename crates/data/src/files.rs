@@ -1,0 +1,113 @@
+//! The arguments that all image files share, however they are listed: in a manifest or in folders.
+
+use crate::{ClassMode, Error, Flow, Interpolation};
+
+/// Image files that are being described: how they are listed (`L`), and what all of them share.
+#[derive(Clone, Debug)]
+pub struct Files<L> {
+    pub(crate) listing: L,
+    pub(crate) class_mode: ClassMode,
+    pub(crate) classes: Option<Vec<String>>,
+    pub(crate) loading: Loading,
+}
+
+/// How a file becomes an image: the arguments of Keras's `load_img`. Its text is part of a cache's fingerprint: whatever changes the
+/// pixels belongs in here.
+#[derive(Clone, Debug)]
+pub(crate) struct Loading {
+    /// Height and width.
+    pub(crate) target_size: [usize; 2],
+    pub(crate) interpolation: Interpolation,
+}
+
+impl Loading {
+    /// Height, width and channels of every image.
+    pub(crate) fn size(&self) -> [usize; 3] {
+        let [height, width] = self.target_size;
+        [height, width, 3]
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let [height, width] = self.target_size;
+        if height > 0 && width > 0 {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            argument: "target_size",
+            found: format!("{height} x {width}"),
+            remedy: "give 1 or more pixels on each side",
+        })
+    }
+}
+
+impl<L> Files<L> {
+    pub(crate) fn new(listing: L) -> Self {
+        Self {
+            listing,
+            class_mode: ClassMode::default(),
+            classes: None,
+            loading: Loading { target_size: [256, 256], interpolation: Interpolation::default() },
+        }
+    }
+
+    /// Refuses arguments that make no sense together.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.loading.check()
+    }
+
+    /// The classes that were given, each once, or else `all` that there are, sorted as text.
+    pub(crate) fn class_names<'a>(&self, all: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let Some(given) = &self.classes else {
+            let mut all: Vec<&str> = all.collect();
+            all.sort_unstable();
+            all.dedup();
+            return all.into_iter().map(String::from).collect();
+        };
+        let mut names = Vec::with_capacity(given.len());
+        for name in given {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// Refuses more or fewer than two classes where the target is one bit.
+    pub(crate) fn check_classes(&self, classes: &[String]) -> Result<(), Error> {
+        if self.class_mode != ClassMode::Binary || classes.len() == 2 {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            argument: "class_mode",
+            found: format!("binary, with {} classes: {classes:?}", classes.len()),
+            remedy: "name two in `classes`, or use categorical or sparse",
+        })
+    }
+}
+
+impl<L> Flow<Files<L>> {
+    /// The size in pixels that every image is resized to: 256 by 256 by default.
+    pub fn target_size(mut self, height: usize, width: usize) -> Self {
+        self.source.loading.target_size = [height, width];
+        self
+    }
+
+    /// How images are resized: the nearest pixel by default.
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.source.loading.interpolation = interpolation;
+        self
+    }
+
+    /// What a target looks like: one-hot by default.
+    pub fn class_mode(mut self, mode: ClassMode) -> Self {
+        self.source.class_mode = mode;
+        self
+    }
+
+    /// The classes, in the order of the targets; images of others are left out. By default all that
+    /// there are, sorted as text. A class that is named twice counts once.
+    pub fn classes<C: Into<String>>(mut self, classes: impl IntoIterator<Item = C>) -> Self {
+        self.source.classes = Some(classes.into_iter().map(Into::into).collect());
+        self
+    }
+}
