@@ -101,7 +101,7 @@ impl Model {
         if self.network.head() == Activation::Softmax && !loss.take_logits() {
             return Err(Error::Loss { loss: loss.name() });
         }
-        let learning_rate = optimizer.default_learning_rate();
+        let learning_rate = optimizer.schedule().at(0);
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
