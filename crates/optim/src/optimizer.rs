@@ -1,18 +1,21 @@
 //! What every optimizer can do.
 
+use crate::Schedule;
 use gradus_tensor::{Context, Device, Fields};
 use std::fmt::Debug;
 
 /// A rule that moves parameters along their gradients.
 ///
-/// What it remembers of each parameter is shown through [`Fields`], as buffers under names such as
-/// `optim.velocity.conv2d.kernel`: a checkpoint walks the optimizer as it walks the model.
+/// All that it remembers is shown through [`Fields`], as buffers under names such as
+/// `optim.velocity.conv2d.kernel` and `optim.iterations`: a checkpoint walks the optimizer as it
+/// walks the model, and a run that is resumed from one goes on with the same bits.
 pub trait Optimizer: Fields + Debug + Send {
     /// Keras's name of the class, such as `RMSprop`.
     fn name(&self) -> &'static str;
 
-    /// The learning rate where no schedule sets another.
-    fn default_learning_rate(&self) -> f32;
+    /// The learning rate of every step since [`build`](Optimizer::build), the first being step 0.
+    /// Who drives the optimizer puts it into `cx.step.learning_rate`, and may put another there.
+    fn schedule(&self) -> &dyn Schedule;
 
     /// Makes the state for the parameters of `model`, on `device`; what was there before is
     /// forgotten. A parameter that is frozen gets none: who thaws it builds again, as Keras's
@@ -20,9 +23,16 @@ pub trait Optimizer: Fields + Debug + Send {
     fn build(&mut self, model: &dyn Fields, device: &Device);
 
     /// Moves every parameter that is not frozen once, by its gradient and by
-    /// `cx.step.learning_rate`. Nothing is allocated.
+    /// `cx.step.learning_rate`; the gradients may be changed on the way. Nothing is allocated.
     ///
     /// # Panics
     /// If `model` is not the one that the state was built for.
     fn step(&mut self, cx: &mut Context, model: &mut dyn Fields);
+
+    /// The end of `fit`: gives the model the weights that it shall keep, where these are not the
+    /// last ones. Keras's `finalize_variable_values`.
+    ///
+    /// # Panics
+    /// As [`step`](Optimizer::step).
+    fn finish(&mut self, _model: &mut dyn Fields) {}
 }

@@ -51,6 +51,13 @@ impl<const N: usize> State<N> {
         });
     }
 
+    /// Sets every tensor in use to that value.
+    pub fn fill(&mut self, value: f32) {
+        for tensor in self.entries.iter_mut().flat_map(|entry| &mut entry.tensors) {
+            tensor.slice_mut().fill(value);
+        }
+    }
+
     /// Lends every parameter that is not frozen together with its tensors, in the order of the
     /// model.
     ///
@@ -78,6 +85,21 @@ impl<const N: usize> State<N> {
             panic!("the optimizer was built for a model with {name}: build it for this one");
         }
     }
+}
+
+/// Lends every parameter that is not frozen.
+pub(crate) fn trainable(
+    model: &mut dyn Fields,
+    path: &mut Path,
+    mut f: impl FnMut(&Path, &mut Param),
+) {
+    model.visit_mut(path, &mut |path, field| {
+        if let FieldMut::Param(param) = field
+            && !param.frozen
+        {
+            f(path, param);
+        }
+    });
 }
 
 impl<const N: usize> Entry<N> {

@@ -155,6 +155,7 @@ struct Snapshot {
     logs: Logs,
     stop: Option<String>,
     updates: u64,
+    updates_before: u64,
     seed: u64,
     /// That of the last step, and what a callback set.
     learning_rate: Exact,
@@ -237,7 +238,8 @@ impl Checkpoint {
             samples: at.tally.samples,
             logs: at.logs.clone(),
             stop: at.stop.clone(),
-            updates: model.context.step.step,
+            updates: model.updates(),
+            updates_before: training.before,
             seed: model.context.step.seed,
             learning_rate: Exact(f64::from(model.context.step.learning_rate)),
             rate: training.rate.map(|rate| Exact(f64::from(rate))),
@@ -312,6 +314,7 @@ impl Model {
         contents.fill(&mut self.network);
         contents.fill(training.step.optimizer_mut());
         training.rate = was.rate.map(|Exact(rate)| rate as f32);
+        training.before = was.updates_before;
         self.context.step.step = was.updates;
         self.context.step.seed = was.seed;
         self.context.step.learning_rate = was.learning_rate.0 as f32;
@@ -319,11 +322,5 @@ impl Model {
         let (Exact(loss_sum), correct, samples) = (was.loss_sum, was.correct, was.samples);
         let tally = Tally { loss_sum, correct, samples };
         Ok(Position { epoch: was.epoch, step: was.step, tally, logs: was.logs, stop: was.stop })
-    }
-
-    /// The learning rate from the next step on, until it is set again.
-    pub(crate) fn set_learning_rate(&mut self, rate: f32) -> Result<(), Error> {
-        self.training.as_mut().ok_or(Error::NotCompiled)?.rate = Some(rate);
-        Ok(())
     }
 }

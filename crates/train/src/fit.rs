@@ -129,6 +129,8 @@ impl Model {
             self.validate(&mut session)?;
             self.end_epoch(data, &mut session)?;
         }
+        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        training.step.optimizer_mut().finish(&mut self.network);
         let last = session.at.epoch.saturating_sub(1);
         self.tell(&mut session, last, |callback, run, control| callback.fit_end(run, control))?;
         Ok(self.history.clone())

@@ -31,12 +31,15 @@ pub(crate) struct Training {
     pub(crate) step: Step,
     /// What a callback set; the optimizer's schedule counts no more then.
     pub(crate) rate: Option<f32>,
+    /// Updates that were made before the model was compiled: its schedule begins there.
+    pub(crate) before: u64,
 }
 
 impl Training {
     /// The learning rate of the step after that many updates.
-    pub(crate) fn learning_rate(&self, _updates: u64) -> f32 {
-        self.rate.unwrap_or_else(|| self.step.optimizer().default_learning_rate())
+    pub(crate) fn learning_rate(&self, updates: u64) -> f32 {
+        let schedule = self.step.optimizer().schedule();
+        self.rate.unwrap_or_else(|| schedule.at(updates - self.before))
     }
 }
 
@@ -112,7 +115,7 @@ impl Model {
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
-        self.training = Some(Training { step, rate: None });
+        self.training = Some(Training { step, rate: None, before: self.updates() });
         Ok(())
     }
 
@@ -173,6 +176,16 @@ impl Model {
     #[must_use]
     pub fn updates(&self) -> u64 {
         self.context.step.step
+    }
+
+    /// The learning rate from the next step on, until it is set again.
+    pub(crate) fn set_learning_rate(&mut self, rate: f32) -> Result<(), Error> {
+        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        if !training.step.optimizer().schedule().is_constant() {
+            return Err(Error::Scheduled { found: rate });
+        }
+        training.rate = Some(rate);
+        Ok(())
     }
 
     /// Mean loss, accuracy and confusion over `steps` batches, or all of them.

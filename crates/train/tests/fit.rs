@@ -1,7 +1,7 @@
 //! The arguments of `fit` and the callbacks, on a network of one layer.
 
 use gradus_layers::{Activation, CategoricalCrossentropy, Dense, Flatten, Sequential};
-use gradus_optim::RMSprop;
+use gradus_optim::{Ema, RMSprop};
 use gradus_tensor::{Context, Device, Fields, Path};
 use gradus_train::{
     Batch, Batches, CSVLogger, Callback, Control, Error, Fit, History, LearningRateScheduler,
@@ -187,6 +187,42 @@ fn the_learning_rate_of_an_epoch_can_be_set_before_it() {
     let wrong = LearningRateScheduler::new(|_, _| f32::NAN);
     let error = fit(quiet(3, vec![Box::new(wrong)])).unwrap_err();
     assert!(matches!(error, Error::Callback { callback: "LearningRateScheduler", .. }));
+}
+
+#[test]
+fn a_schedule_counts_the_updates_and_no_callback_may_set_the_rate_beside_it() {
+    let trained = |callbacks: fn() -> Vec<Box<dyn Callback>>| {
+        let mut model = model();
+        let halved = |update: u64| if update < 4 { 0.01 } else { 0.005 };
+        model.compile(RMSprop::new().schedule(halved), CategoricalCrossentropy::new()).unwrap();
+        let mut history = Vec::new();
+        for _ in 0..2 {
+            history.push(model.fit(&mut Pixels::new(), quiet(1, callbacks()))?.last("lr").unwrap());
+        }
+        Ok::<_, Error>(history)
+    };
+    let rates: Vec<f32> = trained(Vec::new).unwrap().into_iter().map(|lr| lr as f32).collect();
+    assert_eq!(rates, [0.01, 0.005]);
+    let halving: fn() -> Vec<Box<dyn Callback>> =
+        || vec![Box::new(LearningRateScheduler::new(|_, lr| lr / 2.0))];
+    assert!(matches!(trained(halving), Err(Error::Scheduled { .. })));
+}
+
+#[test]
+fn the_moving_average_of_the_weights_is_what_a_fit_ends_with() {
+    let trained = |ema: bool| {
+        let mut model = model();
+        let plain = RMSprop::new();
+        let optimizer = if ema { plain.use_ema(Ema::new().momentum(0.5)) } else { plain };
+        model.compile(optimizer, CategoricalCrossentropy::new()).unwrap();
+        let before = weights(&model);
+        model.fit(&mut Pixels::new(), quiet(1, Vec::new())).unwrap();
+        let moved = weights(&model).iter().zip(before).map(|(a, b)| (a - b).abs()).sum::<f32>();
+        (moved, model.updates())
+    };
+    let ((straight, _), (averaged, updates)) = (trained(false), trained(true));
+    assert!(0.0 < averaged && averaged < straight, "{averaged} {straight}");
+    assert_eq!(updates, 3);
 }
 
 #[test]

@@ -1,0 +1,213 @@
+//! A formula made into an optimizer, with all that Keras's base class adds.
+//!
+//! ```text
+//! A step       1. accumulate   gather gradients; go on only with every k-th batch
+//!              2. clip         shorten what is left of them
+//!              3. decay        w ← w − wd · lr · w
+//!              4. update       the formula, value by value
+//!              5. average      let the moving average of the weights follow
+//! Conventions  the order is Keras's. Everything after 1 counts updates, not batches: the t of
+//!              Adam, the schedule, the moving average. (Keras asks the schedule for batches, and
+//!              lets the average follow after each)
+//! ```
+
+use crate::accumulate::{Accumulation, PerUpdate};
+use crate::clip::{Clip, Clipping};
+use crate::ema::Ema;
+use crate::formula::{self, Formula, Update, Variables};
+use crate::iterations::Iterations;
+use crate::weight_decay::WeightDecay;
+use crate::{Constant, Optimizer, Schedule, State};
+use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path};
+
+/// The optimizer that a [`Formula`] describes: `Adam`, `SGD` and the others are this with theirs.
+#[derive(Debug)]
+pub struct Descent<F, const N: usize> {
+    pub(crate) rule: F,
+    schedule: PerUpdate,
+    accumulation: Accumulation,
+    clipping: Option<Clipping>,
+    decay: WeightDecay,
+    ema: Option<Ema>,
+    iterations: Iterations,
+    state: State<N>,
+    /// Kept, so that walking the model in a step allocates nothing.
+    path: Path,
+}
+
+impl<F: Formula<N>, const N: usize> Default for Descent<F, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Formula<N>, const N: usize> Descent<F, N> {
+    /// With Keras's defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            rule: F::default(),
+            schedule: PerUpdate::new(Box::new(Constant(F::LEARNING_RATE))),
+            accumulation: Accumulation::default(),
+            clipping: None,
+            decay: WeightDecay::new(F::WEIGHT_DECAY),
+            ema: None,
+            iterations: Iterations::default(),
+            state: State::new(F::SLOTS),
+            path: Path::default(),
+        }
+    }
+
+    /// The same learning rate in every update, until someone sets another.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[must_use]
+    pub fn learning_rate(self, learning_rate: f32) -> Self {
+        formula::not_negative("learning_rate", f64::from(learning_rate));
+        self.schedule(Constant(learning_rate))
+    }
+
+    /// A learning rate for every update. In Keras: a schedule as `learning_rate`.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule.set(Box::new(schedule));
+        self
+    }
+
+    /// Shortens gradients that are too long: Keras's `clipnorm`, `clipvalue` or `global_clipnorm`,
+    /// of which there can be one.
+    ///
+    /// # Panics
+    /// If the limit is not above 0 and finite.
+    #[must_use]
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.clipping = Some(Clipping::new(clip));
+        self
+    }
+
+    /// Decoupled weight decay: before each update, w ← w − rate · lr · w.
+    ///
+    /// # Panics
+    /// If the rate is negative or not finite.
+    #[must_use]
+    pub fn weight_decay(mut self, rate: f64) -> Self {
+        self.decay.set_rate(rate);
+        self
+    }
+
+    /// No weight decay for parameters in whose names one of these words appears, such as `bias`.
+    #[must_use]
+    pub fn exclude_from_weight_decay(mut self, words: &[&str]) -> Self {
+        self.decay.exclude(words);
+        self
+    }
+
+    /// Keeps a moving average of the weights, which the model gets at the end.
+    #[must_use]
+    pub fn use_ema(mut self, ema: Ema) -> Self {
+        self.ema = Some(ema);
+        self
+    }
+
+    /// One update for that many batches, with the mean of their gradients; 1, which is every
+    /// batch, unless said. (Keras takes None for that.)
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn gradient_accumulation_steps(mut self, steps: u64) -> Self {
+        assert!(steps > 0, "an update takes at least one batch");
+        self.accumulation.steps = steps;
+        self.schedule.steps = steps;
+        self
+    }
+
+    /// The numbers of the formula.
+    #[must_use]
+    pub fn rule(&self) -> F {
+        self.rule
+    }
+
+    /// The formula, on every parameter.
+    fn update(&mut self, cx: &Context, model: &mut dyn Fields, update: Update) {
+        self.state.each(model, |param, slots| match &cx.device {
+            Device::Cpu => {
+                let variables = Variables {
+                    value: param.value.slice_mut(),
+                    grad: param.grad.slice(),
+                    slots: slots.each_mut().map(|slot| slot.slice_mut()),
+                };
+                formula::cpu::step(&cx.workspace.pool, &self.rule, update, variables);
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        });
+    }
+}
+
+impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn schedule(&self) -> &dyn Schedule {
+        &self.schedule
+    }
+
+    fn build(&mut self, model: &dyn Fields, device: &Device) {
+        self.iterations.reset();
+        self.state.build(model, device, self.rule.used());
+        self.state.fill(self.rule.initial());
+        self.accumulation.build(model, device);
+        if let Some(clipping) = &mut self.clipping {
+            clipping.build(model);
+        }
+        if let Some(ema) = &mut self.ema {
+            ema.build(model, device);
+        }
+    }
+
+    fn step(&mut self, cx: &mut Context, model: &mut dyn Fields) {
+        let batch = self.iterations.next();
+        if !self.accumulation.gather(cx, model, batch) {
+            return;
+        }
+        let learning_rate = cx.step.learning_rate;
+        let update = Update { number: batch / self.accumulation.steps + 1, learning_rate };
+        if let Some(clipping) = &mut self.clipping {
+            clipping.apply(cx, model, &mut self.path);
+        }
+        self.decay.apply(cx, model, &mut self.path);
+        self.update(cx, model, update);
+        if let Some(ema) = &mut self.ema {
+            ema.follow(cx, model, update.number);
+        }
+    }
+
+    fn finish(&mut self, model: &mut dyn Fields) {
+        let updates = self.iterations.get() / self.accumulation.steps;
+        if let (Some(ema), 1..) = (&mut self.ema, updates) {
+            ema.overwrite(model);
+        }
+    }
+}
+
+impl<F, const N: usize> Fields for Descent<F, N> {
+    fn visit(&self, path: &mut Path, f: &mut dyn FnMut(&Path, Field<'_>)) {
+        self.iterations.visit(path, f);
+        self.state.visit(path, f);
+        self.accumulation.visit(path, f);
+        if let Some(ema) = &self.ema {
+            ema.visit(path, f);
+        }
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, FieldMut<'_>)) {
+        self.iterations.visit_mut(path, f);
+        self.state.visit_mut(path, f);
+        self.accumulation.visit_mut(path, f);
+        if let Some(ema) = &mut self.ema {
+            ema.visit_mut(path, f);
+        }
+    }
+}
