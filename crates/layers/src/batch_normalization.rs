@@ -10,7 +10,7 @@
 //!              mean and variance, and are 0 where those do not depend on x
 //! Saved        mean, the rest of the mean that f32 cannot say, variance, dgamma and dbeta: 5 · C
 //! State        moving = momentum · moving + (1 − momentum) · batch, in training; inference
-//!              normalises with it and cannot change it (`&self`)
+//!              normalises with it and cannot change it (`&self`), and so does a frozen layer
 //! Cost         two reads and a write forward, five reads and a write backward; arithmetic is free
 //! Conventions  always the biased variance normalises; which one is stored is [`MovingVariance`].
 //!              Keras's momentum 0.99 is PyTorch's 0.01; Keras's epsilon is 1e-3, PyTorch's 1e-5.
@@ -20,14 +20,19 @@
 //! ```
 
 pub mod cpu;
+mod options;
 #[cfg(test)]
 mod tests;
 
+pub use options::MovingVariance;
+
+use crate::layer::freeze;
 use crate::{
     Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
 };
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Context, Device, Param, Real, Shape, Spec, Tensor, fields};
+use options::Options;
 
 /// What y takes besides x. Every slice holds one number for each channel.
 #[derive(Clone, Copy, Debug)]
@@ -135,33 +140,6 @@ pub mod definition {
     }
 }
 
-/// Which variance of the batch moves the moving variance. The unbiased one is N/(N − 1) times the
-/// biased one; for a single row, where it is not defined, both are 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MovingVariance {
-    /// The biased one, as Keras 3. The default.
-    #[default]
-    Biased,
-    /// The unbiased one, as PyTorch.
-    Unbiased,
-    /// Unbiased for images, biased for rows, as Keras 2.
-    Keras2,
-}
-
-impl MovingVariance {
-    /// What the biased variance is multiplied with before it is stored.
-    fn factor(self, x: Shape) -> f64 {
-        let unbiased = match self {
-            MovingVariance::Biased => false,
-            MovingVariance::Unbiased => true,
-            MovingVariance::Keras2 => x.rank() == 4,
-        };
-        let rows = x.len() / x.last();
-        if unbiased && rows > 1 { rows as f64 / (rows - 1) as f64 } else { 1.0 }
-    }
-}
-
 /// Keras's `BatchNormalization` over the last axis. In PyTorch: `nn.BatchNorm1d` and
 /// `nn.BatchNorm2d`, with other defaults and another meaning of momentum.
 #[derive(Clone, Debug, Default)]
@@ -173,45 +151,6 @@ pub struct BatchNormalization {
     moving_variance: Tensor,
 }
 
-/// In Keras's words and order; the last one is ours, and only written where it is not Keras 3's.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-struct Options {
-    axis: i64,
-    momentum: f64,
-    epsilon: f64,
-    center: bool,
-    scale: bool,
-    #[serde(skip_serializing_if = "is_default")]
-    moving_variance: MovingVariance,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let moving_variance = MovingVariance::default();
-        Self { axis: -1, momentum: 0.99, epsilon: 1e-3, center: true, scale: true, moving_variance }
-    }
-}
-
-impl Options {
-    /// What is wrong with them, if anything.
-    fn flaw(&self) -> Option<String> {
-        let Self { axis, momentum, epsilon, .. } = self;
-        if *axis != -1 {
-            return Some(format!("axis {axis} is not known, only -1, the channels"));
-        }
-        if !(0.0..=1.0).contains(momentum) {
-            return Some(format!("momentum {momentum} is not between 0 and 1"));
-        }
-        let flaw = || format!("epsilon {epsilon} is not a small positive number");
-        (!(*epsilon > 0.0 && epsilon.is_finite())).then(flaw)
-    }
-}
-
-fn is_default(moving_variance: &MovingVariance) -> bool {
-    *moving_variance == MovingVariance::default()
-}
-
 impl BatchNormalization {
     /// Keras's defaults: momentum 0.99, epsilon 1e-3, with gamma and beta.
     #[must_use]
@@ -219,48 +158,10 @@ impl BatchNormalization {
         Self::default()
     }
 
-    /// The share of the moving statistics that a batch leaves in place. Default: 0.99.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.with(|options| options.momentum = momentum)
-    }
-
-    /// What is added to the variance. Default: 1e-3.
-    ///
-    /// # Panics
-    /// If it is not positive.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|options| options.epsilon = epsilon)
-    }
-
-    /// Whether beta is added. Default: yes.
-    #[must_use]
-    pub fn center(self, center: bool) -> Self {
-        self.with(|options| options.center = center)
-    }
-
-    /// Whether x̂ is multiplied with gamma. Default: yes.
-    #[must_use]
-    pub fn scale(self, scale: bool) -> Self {
-        self.with(|options| options.scale = scale)
-    }
-
-    /// Which variance is stored. Default: [`MovingVariance::Biased`].
-    #[must_use]
-    pub fn moving_variance(self, moving_variance: MovingVariance) -> Self {
-        self.with(|options| options.moving_variance = moving_variance)
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(&mut self.options);
-        if let Some(flaw) = self.options.flaw() {
-            panic!("batch normalization: {flaw}");
-        }
-        self
+    /// Whether the layer is frozen: then training, too, normalises with the moving statistics and
+    /// leaves them as they are.
+    fn is_frozen(&self) -> bool {
+        !self.options.trainable || self.gamma.frozen || self.beta.frozen
     }
 
     /// The normalization with these statistics: mean, the rest of the mean, variance.
@@ -275,6 +176,30 @@ impl BatchNormalization {
             epsilon: self.options.epsilon as f32,
             gamma: self.gamma.value.slice(),
             beta: self.beta.value.slice(),
+        }
+    }
+
+    /// dx where the statistics do not depend on x: both sums are 0.
+    fn backward_frozen(
+        &self,
+        cx: &mut Context,
+        x: &Tensor,
+        dy: &Tensor,
+        dx: &mut Tensor,
+        sums: &mut Tensor,
+    ) {
+        match &cx.device {
+            Device::Cpu => {
+                sums.slice_mut::<f32>().fill(0.0);
+                let (isa, ws, sums) = (Isa::detect(), &mut cx.workspace, [sums.slice(); 2]);
+                let n = self.normalization([
+                    self.moving_mean.slice(),
+                    &[],
+                    self.moving_variance.slice(),
+                ]);
+                cpu::backward_input(isa, ws, x.rows(), &n, dy.rows(), sums, dx.rows_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
         }
     }
 
@@ -300,19 +225,19 @@ impl Described for BatchNormalization {
     const CLASS_NAME: &'static str = "BatchNormalization";
 
     fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
-        let options: Options = config.options()?;
-        match options.flaw() {
-            None => Ok(Self { options, ..Self::default() }),
-            Some(reason) => {
-                Err(ConfigError::Options { class_name: config.class_name.clone(), reason })
-            }
-        }
+        let options = config.sound_options(Options::flaw)?;
+        Ok(Self { options, ..Self::default() })
     }
 }
 
 impl Layer for BatchNormalization {
     fn config(&self) -> Config {
         Config::new(Self::CLASS_NAME, &self.options)
+    }
+
+    fn set_trainable(&mut self, trainable: bool) {
+        self.options.trainable = trainable;
+        freeze(self, !trainable);
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
@@ -330,14 +255,20 @@ impl Layer for BatchNormalization {
     fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
         *self = Self { options: self.options.clone(), ..Self::default() };
         let channels = Shape::new(&[self.output_shape(x)?.last()]);
-        if self.options.scale {
-            self.gamma = init.constant(channels, 1.0);
+        let options = &self.options;
+        if options.scale {
+            let param = init.param("gamma", channels, options.gamma_initializer);
+            self.gamma = Param { regularizer: options.gamma_regularizer, ..param };
         }
-        if self.options.center {
-            self.beta = init.constant(channels, 0.0);
+        if options.center {
+            let param = init.param("beta", channels, options.beta_initializer);
+            self.beta = Param { regularizer: options.beta_regularizer, ..param };
         }
-        self.moving_mean = init.buffer(channels, 0.0);
-        self.moving_variance = init.buffer(channels, 1.0);
+        let mean = init.param("moving_mean", channels, options.moving_mean_initializer);
+        let rule = options.moving_variance_initializer;
+        self.moving_mean = mean.value;
+        self.moving_variance = init.param("moving_variance", channels, rule).value;
+        freeze(self, !self.options.trainable);
         Ok(())
     }
 
@@ -364,6 +295,9 @@ impl Layer for BatchNormalization {
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
+        if self.is_frozen() {
+            return self.infer(cx, x, y, saved);
+        }
         let ([mean, rest, variance, _, _], isa) = (saved.slots(), Isa::detect());
         match &cx.device {
             Device::Cpu => {
@@ -388,6 +322,12 @@ impl Layer for BatchNormalization {
         saved: &mut Saved,
     ) {
         let ([mean, rest, variance, dgamma, dbeta], isa) = (saved.slots(), Isa::detect());
+        if self.is_frozen() {
+            if let Some(dx) = dx {
+                self.backward_frozen(cx, x, dy, dx, dgamma);
+            }
+            return;
+        }
         match &cx.device {
             Device::Cpu => {
                 let n = self.normalization([mean.slice(), rest.slice(), variance.slice()]);

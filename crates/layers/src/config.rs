@@ -36,6 +36,31 @@ impl Config {
         })
     }
 
+    /// The options as [`Config::options`], unless `flaw` finds something wrong with them.
+    ///
+    /// # Errors
+    /// As [`Config::options`], and with what `flaw` found.
+    pub(crate) fn sound_options<T: DeserializeOwned>(
+        &self,
+        flaw: impl FnOnce(&T) -> Option<String>,
+    ) -> Result<T, ConfigError> {
+        let options = self.options()?;
+        match flaw(&options) {
+            None => Ok(options),
+            Some(reason) => {
+                Err(ConfigError::Options { class_name: self.class_name.clone(), reason })
+            }
+        }
+    }
+
+    /// What is wrong with the order of axes that Keras writes into each config of images, if
+    /// anything.
+    pub(crate) fn flaw_of_data_format(&self) -> Option<String> {
+        let format = self.config.get("data_format")?;
+        (format != "channels_last")
+            .then(|| format!("data_format {format} is not known, only \"channels_last\""))
+    }
+
     /// The name that the container gave to the layer, if any.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

@@ -3,19 +3,22 @@
 //! ```text
 //! Formula      z[n,p,q,k] = b[k] + Σ_{r,s,c} x[n,h,w,c] · W[r,s,c,k], y = activation(z), where
 //!              h = p·stride + r·dilation − before, w likewise, and x is 0 outside the image
-//! Shapes       x: N·H·W·C   W: R·S·C·K   b: K   z, y: N·P·Q·K
+//! Shapes       x: N·H·W·C   W: R·S·C·K   b: K   z, y: N·P·Q·K; with G groups W is R·S·(C/G)·K, and
+//!              filter k sees the channels of group ⌊k·G/K⌋ alone
 //!              valid: P = ⌊(H − (R−1)·dilation − 1)/stride⌋ + 1; same: P = ⌈H/stride⌉
 //! Backward     z is linear in x, in W and in b, so the products of the sum above serve each:
 //!              dW[r,s,c,k] = Σ_{n,p,q} x[n,h,w,c] · dz[n,p,q,k]
 //!              dx[n,h,w,c] = Σ dz[n,p,q,k] · W[r,s,c,k] over all k and all (p,q,r,s) that meet
 //!              (h,w): for stride 1 a convolution of dz with the kernel turned by 180°
 //!              db[k] = Σ_{n,p,q} dz[n,p,q,k]
-//! Saved        nothing: x and y are kept by the network
+//! Saved        nothing (x and y are kept by the network), or z where the activation's slope does
+//!              not follow from y
 //! Cost         2·N·P·Q·R·S·C·K operations a pass, three passes in training; some hundred for each
 //!              number that is read, so arithmetic is what counts
 //! Conventions  cross-correlation, as everybody: the kernel is not turned in the forward pass.
 //!              Kernels are Keras's R·S·C·K, PyTorch's are K·C·R·S; `same` pads as [`Padding`] says,
-//!              PyTorch's `padding=1` pads both sides alike, which differs where the stride is not 1
+//!              PyTorch's `padding=1` pads both sides alike, which differs where the stride is not 1:
+//!              here `.padding(1)`
 //! Reference    LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
 //!              Recognition. Proc. IEEE 86, 1998; Dumoulin, Visin: A guide to convolution
 //!              arithmetic for deep learning. 2016 (dx as a convolution)
@@ -28,9 +31,12 @@ mod tests;
 
 pub use geometry::Geometry;
 
+use crate::activation::layer::copy;
+use crate::layer::freeze;
+use crate::weights::{Weights, weight_options};
 use crate::{
     Activation, Config, ConfigError, Described, Extent, Init, Layer, Mode, Padding, Plan, Registry,
-    Saved, ShapeError,
+    Saved, ShapeError, Slot,
 };
 use gradus_tensor::{Context, Device, Param, Shape, Spec, Tensor, fields};
 
@@ -48,9 +54,11 @@ pub mod definition {
                 let (Some(h), Some(w)) = (g.row(p, r), g.column(q, s)) else {
                     continue;
                 };
-                for c in 0..g.c {
+                for c in 0..g.c / g.groups {
                     for k in 0..g.k {
-                        f([n, h, w, c], [r, s, c, k], [n, p, q, k]);
+                        // A filter sees the channels of its own group.
+                        let first = k / (g.k / g.groups) * (g.c / g.groups);
+                        f([n, h, w, first + c], [r, s, c, k], [n, p, q, k]);
                     }
                 }
             }
@@ -130,21 +138,38 @@ struct Options {
     strides: [usize; 2],
     padding: Padding,
     dilation_rate: [usize; 2],
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    groups: usize,
     activation: Activation,
     use_bias: bool,
+    #[serde(flatten)]
+    weights: Weights,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(groups: &usize) -> bool {
+    *groups == 1
 }
 
 impl Options {
     /// What is wrong with them, if anything.
     fn flaw(&self) -> Option<String> {
-        let Self { filters, kernel_size, strides, dilation_rate, .. } = self;
-        let sizes = [[*filters; 2], *kernel_size, *strides, *dilation_rate];
-        sizes.as_flattened().contains(&0).then(|| {
-            format!(
-                "filters {filters}, kernel_size {kernel_size:?}, strides {strides:?} and \
-                 dilation_rate {dilation_rate:?} shall all be at least 1"
-            )
-        })
+        let Self { filters, kernel_size, strides, dilation_rate, groups, .. } = self;
+        let sizes = [[*filters, *groups], *kernel_size, *strides, *dilation_rate];
+        if sizes.as_flattened().contains(&0) {
+            return Some(format!(
+                "filters {filters}, groups {groups}, kernel_size {kernel_size:?}, strides \
+                 {strides:?} and dilation_rate {dilation_rate:?} shall all be at least 1"
+            ));
+        }
+        if filters % groups != 0 {
+            return Some(format!("filters {filters} do not fall into groups {groups}"));
+        }
+        let reach = [0, 1].map(|i| (kernel_size[i] - 1) * dilation_rate[i] + 1);
+        self.padding.flaw(reach).or_else(|| self.weights.flaw(4))
     }
 }
 
@@ -162,8 +187,10 @@ impl Conv2D {
             strides: [1, 1],
             padding: Padding::Valid,
             dilation_rate: [1, 1],
+            groups: 1,
             activation: Activation::Linear,
             use_bias: true,
+            weights: Weights::default(),
         };
         Self::of(options)
     }
@@ -185,11 +212,27 @@ impl Conv2D {
         Self::of(self.options)
     }
 
-    /// What happens at the border. Default: [`Padding::Valid`].
+    /// What happens at the border: a [`Padding`], or `1` for PyTorch's `padding=1`. Default:
+    /// [`Padding::Valid`].
+    ///
+    /// # Panics
+    /// If an explicit padding is as large as the kernel, which a call of
+    /// [`Conv2D::dilation_rate`] before this one may enlarge.
     #[must_use]
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.options.padding = padding;
-        self
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.options.padding = padding.into();
+        Self::of(self.options)
+    }
+
+    /// Into how many groups channels and filters fall: a filter sees the channels of its group
+    /// alone. As many groups as channels make a depthwise convolution. Default: 1.
+    ///
+    /// # Panics
+    /// If the filters do not fall into that many groups.
+    #[must_use]
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.options.groups = groups;
+        Self::of(self.options)
     }
 
     /// Input pixels from one tap of the kernel to the next. Default: 1.
@@ -217,19 +260,39 @@ impl Conv2D {
     }
 
     fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
-        let Options { filters, kernel_size: [r, s], strides, padding, dilation_rate, .. } =
-            self.options;
-        // Before the layer is built it takes any number of channels.
-        let channels =
-            if self.kernel.is_empty() { x.last() } else { self.kernel.value.shape().dims()[2] };
-        Geometry::new(x, Shape::new(&[r, s, channels, filters]), strides, padding, dilation_rate)
+        let Options {
+            filters, kernel_size: [r, s], strides, padding, dilation_rate, groups, ..
+        } = self.options;
+        // Before the layer is built it takes any number of channels that falls into the groups.
+        let channels = match self.kernel.is_empty() {
+            true => x.last() / groups,
+            false => self.kernel.value.shape().dims()[2],
+        };
+        let kernel = Shape::new(&[r, s, channels, filters]);
+        Geometry::grouped(groups, x, kernel, strides, padding, dilation_rate)
     }
 
     /// The sizes of a batch that was planned for.
     fn planned(&self, x: &Tensor) -> Geometry {
         self.geometry(x.shape()).expect("an x of the planned shape")
     }
+
+    /// z from x, or y where `relu` says so.
+    fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
+        let g = self.planned(x);
+        match &cx.device {
+            Device::Cpu => {
+                let bias = (!self.bias.is_empty()).then(|| self.bias.value.view());
+                let epilogue = cpu::Epilogue { bias, relu };
+                let kernel = self.kernel.value.view();
+                cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, z.view_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+    }
 }
+
+weight_options! { Conv2D }
 
 fields! { Conv2D: param kernel, param bias }
 
@@ -237,27 +300,19 @@ impl Described for Conv2D {
     const CLASS_NAME: &'static str = "Conv2D";
 
     fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
-        let options: Options = config.options()?;
-        let says = |option: &str, default: &str| {
-            let value = config.config.get(option).map(ToString::to_string);
-            value
-                .filter(|v| v != default)
-                .map(|v| format!("{option} {v} is not known, only {default}"))
-        };
-        let flaw = options.flaw();
-        let flaw = flaw.or_else(|| says("data_format", "\"channels_last\""));
-        match flaw.or_else(|| says("groups", "1")) {
-            None => Ok(Self::of(options)),
-            Some(reason) => {
-                Err(ConfigError::Options { class_name: config.class_name.clone(), reason })
-            }
-        }
+        let flaw = |options: &Options| options.flaw().or_else(|| config.flaw_of_data_format());
+        config.sound_options(flaw).map(Self::of)
     }
 }
 
 impl Layer for Conv2D {
     fn config(&self) -> Config {
         Config::new(Self::CLASS_NAME, &self.options)
+    }
+
+    fn set_trainable(&mut self, trainable: bool) {
+        self.options.weights.trainable = trainable;
+        freeze(self, !trainable);
     }
 
     fn take_activation(&mut self) -> Activation {
@@ -273,44 +328,47 @@ impl Layer for Conv2D {
 
     fn flops(&self, x: Shape, y: Shape) -> u64 {
         let [r, s] = self.options.kernel_size;
-        2 * (y.len() * r * s * x.last()) as u64
+        2 * (y.len() * r * s * x.last() / self.options.groups) as u64
     }
 
     fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
         self.kernel = Param::default();
         let g = self.geometry(x)?;
-        let fans = [g.r * g.s * g.c, g.r * g.s * g.k];
-        self.kernel = init.glorot_uniform("kernel", g.kernel(), fans);
-        if self.options.use_bias {
-            self.bias = init.constant(Shape::new(&[g.k]), 0.0);
-        }
+        let Options { use_bias, ref weights, .. } = self.options;
+        self.kernel = weights.kernel(init, g.kernel());
+        self.bias = if use_bias { weights.bias(init, g.k) } else { Param::default() };
         Ok(())
     }
 
-    fn plan(&self, x: Spec, _: Mode) -> Result<Plan, ShapeError> {
+    fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
         let g = self.geometry(x.shape)?;
-        Ok(Plan::new(Spec::f32(g.y())).with_scratch(cpu::scratch(&g)))
+        let plan = Plan::new(Spec::f32(g.y())).with_scratch(cpu::scratch(&g));
+        Ok(match mode {
+            Mode::Train if self.options.activation.needs_z() => {
+                plan.saving([Slot::per_batch(Spec::f32(g.y()))])
+            }
+            _ => plan,
+        })
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        let (g, activation) = (self.planned(x), self.options.activation);
+        let activation = self.options.activation;
         let relu = activation == Activation::Relu;
-        match &cx.device {
-            Device::Cpu => {
-                let bias = (!self.bias.is_empty()).then(|| self.bias.value.view());
-                let epilogue = cpu::Epilogue { bias, relu };
-                let kernel = self.kernel.value.view();
-                cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, y.view_mut());
-            }
-            Device::Cuda(gpu) => match *gpu {},
-        }
+        self.convolve(cx, x, y, relu);
         if !relu {
             activation.forward(cx, y);
         }
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
-        self.infer(cx, x, y, saved);
+        match saved.tensors.first_mut() {
+            None => self.infer(cx, x, y, saved),
+            Some(z) => {
+                self.convolve(cx, x, z, false);
+                copy(cx, z, y);
+                self.options.activation.forward(cx, y);
+            }
+        }
     }
 
     fn backward(
@@ -320,17 +378,21 @@ impl Layer for Conv2D {
         y: &Tensor,
         dy: &mut Tensor,
         dx: Option<&mut Tensor>,
-        _: &mut Saved,
+        saved: &mut Saved,
     ) {
         let g = self.planned(x);
-        self.options.activation.backward(cx, y, dy);
-        let (ws, dz, Param { value, grad, .. }) = (&mut cx.workspace, &*dy, &mut self.kernel);
+        let kept = saved.tensors.first().unwrap_or(y);
+        self.options.activation.backward(cx, kept, dy);
+        let (ws, dz) = (&mut cx.workspace, &*dy);
+        let (Param { value, grad, frozen, .. }, bias) = (&mut self.kernel, &mut self.bias);
         match &cx.device {
             Device::Cpu => {
-                if !self.bias.is_empty() {
-                    cpu::backward_bias(ws, &g, dz.view(), self.bias.grad.view_mut());
+                if !bias.is_empty() && !bias.frozen {
+                    cpu::backward_bias(ws, &g, dz.view(), bias.grad.view_mut());
                 }
-                cpu::backward_weight(ws, &g, x.view(), dz.view(), grad.view_mut());
+                if !*frozen {
+                    cpu::backward_weight(ws, &g, x.view(), dz.view(), grad.view_mut());
+                }
                 if let Some(dx) = dx {
                     cpu::backward_input(ws, &g, dz.view(), value.view(), dx.view_mut());
                 }

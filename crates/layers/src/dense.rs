@@ -5,7 +5,7 @@
 //! Shapes       x: N·I   W: I·J   b: J   y: N·J
 //! Backward     dz = activation'(dy)
 //!              dx = dz Wᵀ, dW = xᵀ dz, db = Σₙ dzₙ
-//! Saved        nothing: the activation's gradient follows from y
+//! Saved        nothing, or z where the activation's slope does not follow from y
 //! Cost         2·N·I·J operations for each of y, dx and dW. Each reads or writes the kernel once,
 //!              which for a small batch takes longer than the arithmetic: 25088·512 weights are
 //!              51 MB
@@ -17,9 +17,12 @@
 
 pub mod cpu;
 
+use crate::activation::layer::copy;
+use crate::layer::freeze;
+use crate::weights::{Weights, weight_options};
 use crate::{
     Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
-    ShapeError,
+    ShapeError, Slot,
 };
 use gradus_tensor::ndarray::{Ix1, Ix2};
 use gradus_tensor::simd::Isa;
@@ -89,6 +92,16 @@ struct Options {
     activation: Activation,
     #[serde(default = "yes")]
     use_bias: bool,
+    #[serde(flatten)]
+    weights: Weights,
+}
+
+impl Options {
+    /// What is wrong with them, if anything.
+    fn flaw(&self) -> Option<String> {
+        let none = || "units is 0, expected at least one".to_owned();
+        (self.units == 0).then(none).or_else(|| self.weights.flaw(2))
+    }
 }
 
 fn yes() -> bool {
@@ -102,11 +115,14 @@ impl Dense {
     /// If `units` is 0.
     #[must_use]
     pub fn new(units: usize) -> Self {
-        assert!(units > 0, "a dense layer has at least one unit");
-        Self::with(Options { units, activation: Activation::Linear, use_bias: true })
+        let (activation, weights) = (Activation::Linear, Weights::default());
+        Self::of(Options { units, activation, use_bias: true, weights })
     }
 
-    fn with(options: Options) -> Self {
+    fn of(options: Options) -> Self {
+        if let Some(flaw) = options.flaw() {
+            panic!("a dense layer: {flaw}");
+        }
         Self { options, kernel: Param::default(), bias: Param::default() }
     }
 
@@ -123,7 +139,22 @@ impl Dense {
         self.options.use_bias = use_bias;
         self
     }
+
+    /// z = x W + b.
+    fn linear(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor) {
+        match &cx.device {
+            Device::Cpu => {
+                let (kernel, bias) = (&self.kernel.value, &self.bias.value);
+                let bias = self.options.use_bias.then(|| bias.view::<f32, Ix1>());
+                let (isa, ws) = (Isa::detect(), &mut cx.workspace);
+                cpu::forward(isa, ws, x.view::<_, Ix2>(), kernel.view(), bias, z.view_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+    }
 }
+
+weight_options! { Dense }
 
 fields! { Dense: param kernel, param bias }
 
@@ -131,18 +162,18 @@ impl Described for Dense {
     const CLASS_NAME: &'static str = "Dense";
 
     fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
-        let options: Options = config.options()?;
-        if options.units == 0 {
-            let reason = "units is 0, expected at least one".to_owned();
-            return Err(ConfigError::Options { class_name: config.class_name.clone(), reason });
-        }
-        Ok(Self::with(options))
+        config.sound_options(Options::flaw).map(Self::of)
     }
 }
 
 impl Layer for Dense {
     fn config(&self) -> Config {
         Config::new(Self::CLASS_NAME, &self.options)
+    }
+
+    fn set_trainable(&mut self, trainable: bool) {
+        self.options.weights.trainable = trainable;
+        freeze(self, !trainable);
     }
 
     fn take_activation(&mut self) -> Activation {
@@ -164,16 +195,14 @@ impl Layer for Dense {
     }
 
     fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
-        let fans = [x.last(), self.output_shape(x)?.last()];
-        self.kernel = init.glorot_uniform("kernel", Shape::new(&fans), fans);
-        self.bias = match self.options.use_bias {
-            true => init.constant(Shape::new(&[self.options.units]), 0.0),
-            false => Param::default(),
-        };
+        let kernel = Shape::new(&[x.last(), self.output_shape(x)?.last()]);
+        let Options { units, use_bias, ref weights, .. } = self.options;
+        self.kernel = weights.kernel(init, kernel);
+        self.bias = if use_bias { weights.bias(init, units) } else { Param::default() };
         Ok(())
     }
 
-    fn plan(&self, x: Spec, _: Mode) -> Result<Plan, ShapeError> {
+    fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
         let y = self.output_shape(x.shape)?;
         let (inputs, built) = (x.shape.last(), self.kernel.value.shape().batch());
         if !self.kernel.is_empty() && inputs != built {
@@ -181,24 +210,29 @@ impl Layer for Dense {
             return Err(ShapeError::new(x.shape, expected));
         }
         let scratch = cpu::scratch(y.batch(), inputs, y.last());
-        Ok(Plan::new(Spec::f32(y)).with_scratch(scratch))
+        let plan = Plan::new(Spec::f32(y)).with_scratch(scratch);
+        Ok(match mode {
+            Mode::Train if self.options.activation.needs_z() => {
+                plan.saving([Slot::per_batch(Spec::f32(y))])
+            }
+            _ => plan,
+        })
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        match &cx.device {
-            Device::Cpu => {
-                let (kernel, bias) = (&self.kernel.value, &self.bias.value);
-                let bias = self.options.use_bias.then(|| bias.view::<f32, Ix1>());
-                let (isa, ws) = (Isa::detect(), &mut cx.workspace);
-                cpu::forward(isa, ws, x.view::<_, Ix2>(), kernel.view(), bias, y.view_mut());
-            }
-            Device::Cuda(gpu) => match *gpu {},
-        }
+        self.linear(cx, x, y);
         self.options.activation.forward(cx, y);
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
-        self.infer(cx, x, y, saved);
+        match saved.tensors.first_mut() {
+            None => self.infer(cx, x, y, saved),
+            Some(z) => {
+                self.linear(cx, x, z);
+                copy(cx, z, y);
+                self.options.activation.forward(cx, y);
+            }
+        }
     }
 
     fn backward(
@@ -208,16 +242,19 @@ impl Layer for Dense {
         y: &Tensor,
         dy: &mut Tensor,
         dx: Option<&mut Tensor>,
-        _: &mut Saved,
+        saved: &mut Saved,
     ) {
-        self.options.activation.backward(cx, y, dy);
+        let kept = saved.tensors.first().unwrap_or(y);
+        self.options.activation.backward(cx, kept, dy);
         let dz = &*dy;
         match &cx.device {
             Device::Cpu => {
                 let (isa, ws) = (Isa::detect(), &mut cx.workspace);
                 let (x, dz) = (x.view::<_, Ix2>(), dz.view::<_, Ix2>());
-                cpu::backward_weight(isa, ws, x, dz, self.kernel.grad.view_mut());
-                if self.options.use_bias {
+                if !self.kernel.frozen {
+                    cpu::backward_weight(isa, ws, x, dz, self.kernel.grad.view_mut());
+                }
+                if self.options.use_bias && !self.bias.frozen {
                     cpu::backward_bias(dz, self.bias.grad.slice_mut());
                 }
                 if let Some(dx) = dx {

@@ -1,14 +1,11 @@
 //! The first values of parameters.
 //!
 //! ```text
-//! Formula      glorot_uniform: U(−l, l), l = √(6 / (fan_in + fan_out)); a convolution's fans are
-//!              its channels times its receptive field
 //! Conventions  every parameter draws from its own stream of the seed, named by its path, so that
 //!              adding a layer changes no other layer's first values
-//! Reference    Glorot, Bengio: Understanding the difficulty of training deep feedforward neural
-//!              networks. AISTATS 2010, equation 16
 //! ```
 
+use crate::Initializer;
 use gradus_tensor::random::{Domain, Philox};
 use gradus_tensor::{Device, Param, Path, Shape, Spec, Tensor};
 
@@ -60,25 +57,17 @@ impl<'a> Init<'a> {
         tensor
     }
 
-    /// The parameter `name` by Glorot and Bengio's uniform rule, Keras's default for kernels.
+    /// The parameter `name` with first values by that rule.
+    ///
+    /// # Panics
+    /// If the rule makes matrices and the shape is of another rank.
     #[must_use]
-    pub fn glorot_uniform(&mut self, name: &str, shape: Shape, fans: [usize; 2]) -> Param {
-        let limit = glorot_limit(fans);
+    pub fn param(&mut self, name: &str, shape: Shape, rule: Initializer) -> Param {
         let id = self.within(name, |inner| inner.id());
-        let mut rng = Philox::new(self.seed, [id, 0, 0]);
         let mut param = Param::zeros(shape, self.device);
-        for value in param.value.slice_mut() {
-            // 24 bits are all that f32 can tell apart in [0, 1).
-            let unit = (rng.next_u32() >> 8) as f32 / (1u32 << 24) as f32;
-            *value = (2.0 * unit - 1.0) * limit;
-        }
+        rule.fill(&mut Philox::new(self.seed, [id, 0, 0]), shape, param.value.slice_mut());
         param
     }
-}
-
-/// √(6 / (fan_in + fan_out)).
-fn glorot_limit(fans: [usize; 2]) -> f32 {
-    (6.0 / (fans[0] + fans[1]) as f64).sqrt() as f32
 }
 
 #[cfg(test)]
@@ -87,28 +76,35 @@ mod tests {
 
     #[test]
     fn the_limits_of_the_reference_network_are_keras_s() {
-        let fans = [[27, 288], [288, 576], [576, 1152], [25088, 512], [512, 2]];
+        let kernels: [&[usize]; 5] =
+            [&[3, 3, 3, 32], &[3, 3, 32, 64], &[3, 3, 64, 128], &[25088, 512], &[512, 2]];
         let keras = [0.138_013_11, 0.083_333_336, 0.058_925_565, 0.015_309_310_5, 0.108_042_36];
-        assert_eq!(fans.map(glorot_limit), keras);
+        for (shape, limit) in kernels.into_iter().zip(keras) {
+            let mut init = Init::new(&Device::Cpu, 1);
+            let param = init.param("kernel", Shape::new(shape), Initializer::GlorotUniform);
+            let largest = param.value.slice::<f32>().iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            assert!(largest <= limit && largest > 0.98 * limit, "{shape:?}: {largest}, {limit}");
+        }
     }
 
     #[test]
-    fn glorot_uniform_fills_its_range_evenly() {
-        let mut init = Init::new(&Device::Cpu, 1);
-        let param = init.glorot_uniform("kernel", Shape::new(&[300, 200]), [300, 200]);
-        let (values, limit) = (param.value.slice::<f32>(), glorot_limit([300, 200]));
-        let mean = values.iter().sum::<f32>() / values.len() as f32;
-        let variance = values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
-        assert!(values.iter().all(|v| v.abs() <= limit));
-        assert!(mean.abs() < limit / 100.0, "mean {mean}");
-        assert!((variance / (limit * limit / 3.0) - 1.0).abs() < 0.02, "variance {variance}");
+    fn the_first_values_of_a_seed_never_change() {
+        let mut init = Init::new(&Device::Cpu, 42);
+        let shape = Shape::new(&[3, 3, 3, 32]);
+        let param = init.param("kernel", shape, Initializer::GlorotUniform);
+        let limit = (6.0f64 / 315.0).sqrt() as f32;
+        let mut rng = Philox::new(42, [Domain::named("kernel").number(), 0, 0]);
+        for value in param.value.slice::<f32>() {
+            let unit = (rng.next_u32() >> 8) as f32 / (1u32 << 24) as f32;
+            assert_eq!(*value, (2.0 * unit - 1.0) * limit);
+        }
     }
 
     #[test]
     fn first_values_depend_on_seed_and_path_alone() {
         let first = |seed, layer: &str| {
             let draw = |init: &mut Init<'_>| {
-                let param = init.glorot_uniform("kernel", Shape::new(&[4]), [2, 2]);
+                let param = init.param("kernel", Shape::new(&[2, 2]), Initializer::GlorotUniform);
                 param.value.slice::<f32>()[0]
             };
             Init::new(&Device::Cpu, seed).within(layer, draw)

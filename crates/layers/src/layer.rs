@@ -1,7 +1,7 @@
 //! What every layer can do.
 
 use crate::{Activation, Config, Init, Mode, Plan, Saved};
-use gradus_tensor::{Context, Fields, Shape, Spec, Tensor};
+use gradus_tensor::{Context, FieldMut, Fields, Path, Shape, Spec, Tensor};
 use std::fmt::Debug;
 
 /// A differentiable function with parameters.
@@ -19,6 +19,20 @@ pub trait Layer: Fields + Debug + Send + Sync {
     /// The layers inside, by name; none for a layer that is not a container.
     fn children(&self) -> Vec<(&str, &dyn Layer)> {
         Vec::new()
+    }
+
+    /// The layer inside that has this name.
+    fn child_mut(&mut self, _name: &str) -> Option<&mut dyn Layer> {
+        None
+    }
+
+    /// Freezes the layer, or thaws it: an optimizer moves no frozen parameter, and batch
+    /// normalization is then as in inference. Containers pass it on to the layers inside. An
+    /// optimizer that was built for the frozen layer has to be built again after thawing it.
+    ///
+    /// In PyTorch: `requires_grad_`, together with `eval()` for batch normalization.
+    fn set_trainable(&mut self, trainable: bool) {
+        freeze(self, !trainable);
     }
 
     /// Gives up the softmax that the layer ends in, and returns it; [`Activation::Linear`] where it
@@ -71,6 +85,15 @@ pub trait Layer: Fields + Debug + Send + Sync {
         dx: Option<&mut Tensor>,
         saved: &mut Saved,
     );
+}
+
+/// Marks every parameter that is there.
+pub(crate) fn freeze<L: Fields + ?Sized>(layer: &mut L, frozen: bool) {
+    layer.visit_mut(&mut Path::default(), &mut |_, field| {
+        if let FieldMut::Param(param) = field {
+            param.frozen = frozen;
+        }
+    });
 }
 
 /// A shape that does not fit. Found while building or planning, never later.

@@ -8,40 +8,47 @@
 //! shapes and promises memory, [`Layer::forward`], [`Layer::backward`] and [`Layer::infer`] run
 //! without allocating or failing.
 
-/// Declares the room of each layer, re-exports the layer, and puts it into the registry.
+/// Declares each room, re-exports its layer or layers, and puts them into the registry.
 ///
 /// `cargo fmt` does not look behind a macro: `cargo xtask fmt` formats the rooms too.
 macro_rules! rooms {
-    ($($room:ident: $layer:ident,)+) => {
+    ($($room:ident: $($layer:ident)|+,)+) => {
         $(
             pub mod $room;
-            pub use $room::$layer;
+            $(pub use $room::$layer;)+
         )+
 
         impl Default for Registry {
             /// Every layer of this crate.
             fn default() -> Self {
-                Registry::empty()$(.with::<$layer>())+
+                Registry::empty()$($(.with::<$layer>())+)+
             }
         }
     };
 }
 
 rooms! {
+    activation: ActivationLayer | ELU | LeakyReLU | ReLU | Softmax,
+    average_pooling2d: AveragePooling2D,
     batch_normalization: BatchNormalization,
     conv2d: Conv2D,
     dense: Dense,
     dropout: Dropout,
     flatten: Flatten,
+    global_average_pooling2d: GlobalAveragePooling2D,
+    global_max_pooling2d: GlobalMaxPooling2D,
     max_pooling2d: MaxPooling2D,
     sequential: Sequential,
+    zero_padding2d: ZeroPadding2D,
 }
 
-pub mod activation;
 pub mod categorical_crossentropy;
+pub mod pooling;
+pub mod regularizer;
 
 mod config;
 mod init;
+mod initializer;
 mod layer;
 mod loss;
 mod padding;
@@ -50,12 +57,17 @@ mod plan;
 mod registry;
 mod summary;
 mod tally;
+#[cfg(test)]
+mod trial;
+mod weights;
 
 pub use activation::Activation;
 pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use config::{Config, ConfigError};
 pub use gradus_tensor as tensor;
+pub use gradus_tensor::Regularizer;
 pub use init::Init;
+pub use initializer::{Distribution, Initializer, Mode as FanMode};
 pub use layer::{Layer, ShapeError};
 pub use loss::{Loss, Target};
 pub use padding::{Extent, Padding};

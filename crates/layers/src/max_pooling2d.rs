@@ -21,106 +21,15 @@ pub mod cpu;
 #[cfg(test)]
 mod tests;
 
+pub use crate::pooling::Geometry;
+
+use crate::pooling::Options;
 use crate::{
     Config, ConfigError, Described, Extent, Init, Layer, Mode, Padding, Plan, Registry, Saved,
     ShapeError, Slot,
 };
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor, fields};
-
-/// All sizes of one pooling, the batch included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Images.
-    pub n: usize,
-    /// Rows of an input image.
-    pub h: usize,
-    /// Columns of an input image.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-    /// Rows of the window.
-    pub r: usize,
-    /// Columns of the window.
-    pub s: usize,
-    /// Rows of an output image.
-    pub p: usize,
-    /// Columns of an output image.
-    pub q: usize,
-    /// Input pixels from one window to the next, down and across.
-    pub strides: [usize; 2],
-    /// Rows of padding above the image, and columns to its left.
-    pub before: [usize; 2],
-}
-
-impl Geometry {
-    /// The sizes for an x of shape (N, H, W, C).
-    ///
-    /// # Errors
-    /// If x has another rank, no channels, or is smaller than the window.
-    ///
-    /// # Panics
-    /// If a size of the window or a stride is 0, or the window has more than 256 pixels.
-    pub fn new(
-        x: Shape,
-        pool_size: [usize; 2],
-        strides: [usize; 2],
-        padding: Padding,
-    ) -> Result<Self, ShapeError> {
-        if let Some(flaw) = flaw(pool_size, strides) {
-            panic!("max pooling: {flaw}");
-        }
-        let ([r, s], &[n, h, w, c]) = (pool_size, x.dims()) else {
-            return Err(ShapeError::new(x, "expected images: (N, H, W, C)"));
-        };
-        let rows = padding.axis(h, r, strides[0], 1);
-        let columns = padding.axis(w, s, strides[1], 1);
-        let (Some(rows), Some(columns), true) = (rows, columns, c > 0) else {
-            let reason = format!("expected at least {r}·{s} pixels and a channel: (N, H, W, C)");
-            return Err(ShapeError::new(x, reason));
-        };
-        let (p, q, before) = (rows.output, columns.output, [rows.before, columns.before]);
-        Ok(Self { n, h, w, c, r, s, p, q, strides, before })
-    }
-
-    /// The shape of x: (N, H, W, C).
-    #[must_use]
-    pub fn x(&self) -> Shape {
-        Shape::new(&[self.n, self.h, self.w, self.c])
-    }
-
-    /// The shape of y: (N, P, Q, C).
-    #[must_use]
-    pub fn y(&self) -> Shape {
-        Shape::new(&[self.n, self.p, self.q, self.c])
-    }
-
-    /// The row of x that row `r` of a window in output row `p` meets: h = p·stride + r − before,
-    /// unless that lies in the padding.
-    #[must_use]
-    pub fn row(&self, p: usize, r: usize) -> Option<usize> {
-        (p * self.strides[0] + r).checked_sub(self.before[0]).filter(|h| *h < self.h)
-    }
-
-    /// The column of x that column `s` of a window in output column `q` meets, as
-    /// [`Geometry::row`].
-    #[must_use]
-    pub fn column(&self, q: usize, s: usize) -> Option<usize> {
-        (q * self.strides[1] + s).checked_sub(self.before[1]).filter(|w| *w < self.w)
-    }
-}
-
-/// What is wrong with window and strides, if anything.
-fn flaw(pool_size: [usize; 2], strides: [usize; 2]) -> Option<String> {
-    if pool_size.contains(&0) || strides.contains(&0) {
-        return Some(format!(
-            "pool_size {pool_size:?} and strides {strides:?} shall be at least 1"
-        ));
-    }
-    let pixels = pool_size[0].saturating_mul(pool_size[1]);
-    let flaw = || format!("pool_size {pool_size:?} has {pixels} pixels, at most 256 are possible");
-    (pixels > 256).then(flaw)
-}
 
 /// The formula as loops.
 pub mod definition {
@@ -179,17 +88,6 @@ pub struct MaxPooling2D {
     options: Options,
 }
 
-/// In Keras's words and order.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Options {
-    pool_size: [usize; 2],
-    #[serde(default)]
-    padding: Padding,
-    /// None: those of the window.
-    #[serde(default)]
-    strides: Option<[usize; 2]>,
-}
-
 impl MaxPooling2D {
     /// Windows of that size: `2`, or `[2, 3]` for two rows and three columns. One window beside the
     /// other, and valid padding, as in Keras.
@@ -198,16 +96,14 @@ impl MaxPooling2D {
     /// If a number is 0, or the window has more than 256 pixels.
     #[must_use]
     pub fn new(pool_size: impl Into<Extent>) -> Self {
-        let pool_size = pool_size.into().0;
-        Self::of(Options { pool_size, strides: None, padding: Padding::Valid })
+        Self::of(Options::new(pool_size.into()))
     }
 
     fn of(options: Options) -> Self {
-        let strides = options.strides.unwrap_or(options.pool_size);
-        if let Some(flaw) = flaw(options.pool_size, strides) {
+        if let Some(flaw) = flaw(&options) {
             panic!("max pooling: {flaw}");
         }
-        Self { options: Options { strides: Some(strides), ..options } }
+        Self { options }
     }
 
     /// Input pixels from one window to the next. Default: the size of the window.
@@ -220,21 +116,30 @@ impl MaxPooling2D {
     }
 
     /// What happens at the border. Default: [`Padding::Valid`].
+    ///
+    /// # Panics
+    /// If an explicit padding is as large as the window.
     #[must_use]
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.options.padding = padding;
-        self
-    }
-
-    fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
-        let Options { pool_size, strides, padding } = self.options;
-        Geometry::new(x, pool_size, strides.unwrap_or(pool_size), padding)
+    pub fn padding(self, padding: impl Into<Padding>) -> Self {
+        Self::of(Options { padding: padding.into(), ..self.options })
     }
 
     /// The sizes of a batch that was planned for.
     fn planned(&self, x: &Tensor) -> Geometry {
-        self.geometry(x.shape()).expect("an x of the planned shape")
+        self.options.geometry(x.shape()).expect("an x of the planned shape")
     }
+}
+
+/// What is wrong with the options, if anything.
+fn flaw(options: &Options) -> Option<String> {
+    let Options { pool_size, .. } = options;
+    let pixels = pool_size[0].saturating_mul(pool_size[1]);
+    let too_many = || {
+        let flaw =
+            || format!("pool_size {pool_size:?} has {pixels} pixels, at most 256 are possible");
+        (pixels > 256).then(flaw)
+    };
+    options.flaw().or_else(too_many)
 }
 
 fields! { MaxPooling2D }
@@ -243,20 +148,7 @@ impl Described for MaxPooling2D {
     const CLASS_NAME: &'static str = "MaxPooling2D";
 
     fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
-        let options: Options = config.options()?;
-        let flaw = flaw(options.pool_size, options.strides.unwrap_or(options.pool_size));
-        let format = config
-            .config
-            .get("data_format")
-            .map_or("channels_last", |v| v.as_str().unwrap_or("no word"));
-        let format = (format != "channels_last")
-            .then(|| format!("data_format {format} is not known, only channels_last"));
-        match flaw.or(format) {
-            None => Ok(Self::of(options)),
-            Some(reason) => {
-                Err(ConfigError::Options { class_name: config.class_name.clone(), reason })
-            }
-        }
+        Options::from_config(config, flaw).map(Self::of)
     }
 }
 
@@ -266,11 +158,11 @@ impl Layer for MaxPooling2D {
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
-        self.geometry(x).map(|g| g.y())
+        self.options.geometry(x).map(|g| g.y())
     }
 
     fn build(&mut self, x: Shape, _: &mut Init<'_>) -> Result<(), ShapeError> {
-        self.geometry(x).map(|_| ())
+        self.options.geometry(x).map(|_| ())
     }
 
     fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {

@@ -85,7 +85,13 @@ fn details(config: &Config) -> Vec<String> {
         said("kernel_size"),
         stride.filter(|s| Some(s) != pool.as_ref()).map(|s| format!("stride {s}")),
         pool,
-        said("padding").filter(|padding| padding != "valid"),
+        said("padding").filter(|padding| padding != "valid").map(|padding| {
+            match padding.as_str() {
+                "same" => padding,
+                pixels => format!("padding {pixels}"),
+            }
+        }),
+        said("groups").map(|n| format!("{n} groups")),
         said("rate").map(|rate| format!("rate {rate}")),
         said("activation").filter(|activation| activation != "linear"),
     ];

@@ -76,6 +76,14 @@ impl Sequential {
         self.head
     }
 
+    /// The layer of that name, or of that path, such as `block.conv2d`, within a container.
+    #[must_use]
+    pub fn layer_mut(&mut self, path: &str) -> Option<&mut dyn Layer> {
+        let mut names = path.split('.');
+        let first = self.child_mut(names.next()?)?;
+        names.try_fold(first, |layer, name| layer.child_mut(name))
+    }
+
     /// Every layer with the shape of its output for a batch of one.
     ///
     /// # Errors
@@ -203,6 +211,15 @@ impl Layer for Sequential {
     fn children(&self) -> Vec<(&str, &dyn Layer)> {
         let names = self.names.iter().map(String::as_str);
         names.zip(self.layers.iter().map(AsRef::as_ref)).collect()
+    }
+
+    fn child_mut(&mut self, name: &str) -> Option<&mut dyn Layer> {
+        let i = self.names.iter().position(|n| n == name)?;
+        Some(self.layers[i].as_mut())
+    }
+
+    fn set_trainable(&mut self, trainable: bool) {
+        self.layers.iter_mut().for_each(|layer| layer.set_trainable(trainable));
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
@@ -421,5 +438,33 @@ mod tests {
         y.set_shape(saved.output());
         chain.infer(&mut cx, &part, &mut y, &mut saved);
         assert_eq!(y.slice::<f32>(), &whole[..4]);
+    }
+
+    #[test]
+    fn a_layer_is_frozen_by_name_and_stays_so() {
+        let shape = Shape::new(&[1, 10, 9, 3]);
+        let frozen = |chain: &Sequential| {
+            let mut frozen = Vec::new();
+            chain.visit(&mut Path::default(), &mut |path, field| match field {
+                Field::Param(param) if param.frozen => frozen.push(path.to_string()),
+                _ => {}
+            });
+            frozen
+        };
+        let mut chain = Sequential::new().add_named("block", Box::new(small()));
+        assert!(chain.layer_mut("block.dense_7").is_none() && chain.layer_mut("conv2d").is_none());
+        let layer = chain.layer_mut("block.conv2d_1").expect("a convolution");
+        layer.set_trainable(false);
+        let names = ["block.conv2d_1.kernel", "block.conv2d_1.bias"];
+        let unbuilt = chain.config();
+        chain.build_on(shape, &Device::Cpu, 5).unwrap();
+        assert_eq!(frozen(&chain), names, "building keeps it");
+        let mut again = Sequential::from_config(&unbuilt, &Registry::default()).unwrap();
+        again.build_on(shape, &Device::Cpu, 5).unwrap();
+        assert_eq!((frozen(&again), again.config()), (frozen(&chain), unbuilt));
+        chain.set_trainable(false);
+        assert_eq!(frozen(&chain).len(), 8);
+        chain.set_trainable(true);
+        assert_eq!(frozen(&chain), [""; 0]);
     }
 }

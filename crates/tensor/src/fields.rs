@@ -15,6 +15,32 @@ pub struct Param {
     pub grad: Tensor,
     /// Set for a frozen layer: no optimizer moves it.
     pub frozen: bool,
+    /// What its size adds to the loss, if anything.
+    pub regularizer: Option<Regularizer>,
+}
+
+/// The penalty of a parameter's size: l1·Σ|w| + l2·Σw². In PyTorch there is only `weight_decay` of
+/// an optimizer, which for plain SGD is 2·l2.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Regularizer {
+    /// What Σ|w| is multiplied with.
+    pub l1: f64,
+    /// What Σw² is multiplied with.
+    pub l2: f64,
+}
+
+impl Regularizer {
+    /// l1·Σ|w|. Keras's default is 0.01.
+    #[must_use]
+    pub fn l1(l1: f64) -> Self {
+        Self { l1, l2: 0.0 }
+    }
+
+    /// l2·Σw². Keras's default is 0.01.
+    #[must_use]
+    pub fn l2(l2: f64) -> Self {
+        Self { l1: 0.0, l2 }
+    }
 }
 
 impl Param {
@@ -23,7 +49,7 @@ impl Param {
     pub fn zeros(shape: Shape, device: &Device) -> Self {
         let spec = Spec::f32(shape);
         let (value, grad) = (Tensor::zeros(spec, device), Tensor::zeros(spec, device));
-        Self { value, grad, frozen: false }
+        Self { value, grad, frozen: false, regularizer: None }
     }
 
     /// Whether it holds nothing: its layer is not built, or does without it.

@@ -36,7 +36,7 @@ mod tensor;
 
 pub use context::{Context, Scratch, StepScalars, Workspace};
 pub use device::{Device, DeviceError};
-pub use fields::{Field, FieldMut, Fields, Param, Path};
+pub use fields::{Field, FieldMut, Fields, Param, Path, Regularizer};
 pub use gradus_gpu as gpu;
 pub use gradus_random as random;
 pub use ndarray;

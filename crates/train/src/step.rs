@@ -6,9 +6,9 @@
 
 use crate::available::available;
 use crate::{Batch, Error, Memory, Planned};
-use gradus_layers::{Layer, Loss, Mode, Sequential, Tally, Target};
+use gradus_layers::{Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
-use gradus_tensor::{Context, Phase, Shape, Tensor, Work};
+use gradus_tensor::{Context, Path, Phase, Shape, Tensor, Work};
 
 /// What a profile calls that which belongs to no layer.
 const LOSS: &str = "loss";
@@ -24,6 +24,8 @@ pub struct Step {
     dy: Tensor,
     /// How much a sample of each class counts in training; empty where all count the same.
     class_weight: Vec<f32>,
+    /// Kept, so that walking the model in a step allocates nothing.
+    path: Path,
 }
 
 impl Step {
@@ -41,7 +43,8 @@ impl Step {
         let [training, validation] = memories(network, input, cx)?;
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         optimizer.build(network, &cx.device);
-        Ok(Self { loss, optimizer, training, validation, dy, class_weight: Vec::new() })
+        let (class_weight, path) = (Vec::new(), Path::default());
+        Ok(Self { loss, optimizer, training, validation, dy, class_weight, path })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
@@ -116,6 +119,9 @@ impl Step {
             self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
         });
         network.backward(cx, x, y, &mut self.dy, None, saved);
+        // Every sample's loss has the penalty in it, as the mean that is minimised has.
+        let penalty = regularizer::apply(cx, &mut self.path, network);
+        tally.loss_sum += penalty * batch.images.dim().0 as f64;
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
         cx.step.step += 1;
     }
@@ -138,6 +144,8 @@ impl Step {
         let target = Target { y: targets, weights: Some(weights) };
         network.infer(cx, x, y, saved);
         self.loss.evaluate(cx, y, target, None, tally);
+        let penalty = regularizer::penalty(cx, &mut self.path, network);
+        tally.loss_sum += penalty * batch.images.dim().0 as f64;
         y
     }
 }

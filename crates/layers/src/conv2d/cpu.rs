@@ -6,6 +6,8 @@
 //! the same for all instruction sets that multiply and add in one rounding.
 
 mod canvas;
+mod depthwise;
+mod grouped;
 mod microkernel;
 mod sweep;
 mod weight;
@@ -13,7 +15,7 @@ mod weight;
 use super::Geometry;
 use gradus_tensor::ndarray::{ArrayView1, ArrayView4, ArrayViewMut1, ArrayViewMut4};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Chunks, Workspace};
+use gradus_tensor::{Chunks, Pool, Workspace};
 use sweep::{Sweep, pack_backward, pack_forward};
 use weight::Cut;
 
@@ -29,8 +31,14 @@ pub struct Epilogue<'a> {
 /// Floats of scratch that the functions here take: what the workspace must have reserved.
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {
+    let bias = BIAS_CHUNKS * 2 * g.k;
+    match Way::of(g) {
+        Way::Direct => {}
+        Way::Depthwise => return depthwise::scratch(g).max(bias),
+        Way::Grouped => return grouped::scratch(g).max(bias),
+    }
     let sweeps = Sweep::forward(g).scratch().max(Sweep::backward(g).scratch());
-    sweeps.max(Cut::new(g).scratch()).max(BIAS_CHUNKS * 2 * g.k)
+    sweeps.max(Cut::new(g).scratch()).max(bias)
 }
 
 /// y from x and kernel.
@@ -46,7 +54,7 @@ pub fn forward(
     epilogue: Epilogue<'_>,
     y: ArrayViewMut4<'_, f32>,
 ) {
-    Engine { isa: Isa::detect(), ws, g }.forward(x, kernel, epilogue, y);
+    Engine::new(Isa::detect(), ws, g).forward(x, kernel, epilogue, y);
 }
 
 /// dx from dz and kernel.
@@ -60,7 +68,7 @@ pub fn backward_input(
     kernel: ArrayView4<'_, f32>,
     dx: ArrayViewMut4<'_, f32>,
 ) {
-    Engine { isa: Isa::detect(), ws, g }.backward_input(dz, kernel, dx);
+    Engine::new(Isa::detect(), ws, g).backward_input(dz, kernel, dx);
 }
 
 /// dkernel from x and dz.
@@ -74,7 +82,7 @@ pub fn backward_weight(
     dz: ArrayView4<'_, f32>,
     dkernel: ArrayViewMut4<'_, f32>,
 ) {
-    Engine { isa: Isa::detect(), ws, g }.backward_weight(x, dz, dkernel);
+    Engine::new(Isa::detect(), ws, g).backward_weight(x, dz, dkernel);
 }
 
 /// dbias from dz.
@@ -87,17 +95,43 @@ pub fn backward_bias(
     dz: ArrayView4<'_, f32>,
     dbias: ArrayViewMut1<'_, f32>,
 ) {
-    Engine { isa: Isa::detect(), ws, g }.backward_bias(dz, dbias);
+    Engine::new(Isa::detect(), ws, g).backward_bias(dz, dbias);
 }
 
 /// The passes for one instruction set: tests run through all that the machine has.
 pub(super) struct Engine<'a> {
-    pub(super) isa: Isa,
-    pub(super) ws: &'a mut Workspace,
-    pub(super) g: &'a Geometry,
+    isa: Isa,
+    pool: &'a Pool,
+    scratch: &'a mut [f32],
+    g: &'a Geometry,
 }
 
-impl Engine<'_> {
+/// How a convolution is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// All channels with all filters.
+    Direct,
+    /// Each channel with a filter of its own.
+    Depthwise,
+    /// Group by group.
+    Grouped,
+}
+
+impl Way {
+    fn of(g: &Geometry) -> Self {
+        match (g.groups, g.c / g.groups, g.k / g.groups) {
+            (1, ..) => Way::Direct,
+            (_, 1, 1) => Way::Depthwise,
+            _ => Way::Grouped,
+        }
+    }
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(isa: Isa, ws: &'a mut Workspace, g: &'a Geometry) -> Self {
+        Self { isa, pool: &ws.pool, scratch: ws.scratch.take(scratch(g)), g }
+    }
+
     pub(super) fn forward(
         &mut self,
         x: ArrayView4<'_, f32>,
@@ -105,13 +139,32 @@ impl Engine<'_> {
         epilogue: Epilogue<'_>,
         mut y: ArrayViewMut4<'_, f32>,
     ) {
-        let (g, sweep) = (self.g, Sweep::forward(self.g));
+        let g = self.g;
         let shapes = [x.shape(), kernel.shape(), y.shape()];
         assert_eq!(shapes, [g.x().dims(), g.kernel().dims(), g.y().dims()], "x, kernel, y");
-        let kernel = kernel.as_slice().expect(CONTIGUOUS);
-        let pack = |panel: &mut [f32], first| pack_forward(g, kernel, panel, first);
         let (x, y) = (x.as_slice().expect(CONTIGUOUS), y.as_slice_mut().expect(CONTIGUOUS));
-        sweep.run(self.isa, self.ws, x, &epilogue, pack, y);
+        let kernel = kernel.as_slice().expect(CONTIGUOUS);
+        let bias = epilogue.bias.as_ref().map(|bias| bias.as_slice().expect(CONTIGUOUS));
+        self.forward_slices(x, kernel, bias, epilogue.relu, y);
+    }
+
+    fn forward_slices(
+        &mut self,
+        x: &[f32],
+        kernel: &[f32],
+        bias: Option<&[f32]>,
+        relu: bool,
+        y: &mut [f32],
+    ) {
+        let (g, isa, pool) = (self.g, self.isa, self.pool);
+        match Way::of(g) {
+            Way::Direct => {
+                let pack = |panel: &mut [f32], first| pack_forward(g, kernel, panel, first);
+                Sweep::forward(g).run((isa, pool, self.scratch), x, (bias, relu), pack, y);
+            }
+            Way::Depthwise => depthwise::forward(isa, pool, g, x, kernel, (bias, relu), y),
+            Way::Grouped => grouped::forward(self, x, kernel, (bias, relu), y),
+        }
     }
 
     pub(super) fn backward_input(
@@ -120,13 +173,24 @@ impl Engine<'_> {
         kernel: ArrayView4<'_, f32>,
         mut dx: ArrayViewMut4<'_, f32>,
     ) {
-        let (g, sweep) = (self.g, Sweep::backward(self.g));
+        let g = self.g;
         let shapes = [dx.shape(), kernel.shape(), dz.shape()];
         assert_eq!(shapes, [g.x().dims(), g.kernel().dims(), g.y().dims()], "dx, kernel, dz");
         let kernel = kernel.as_slice().expect(CONTIGUOUS);
-        let pack = |panel: &mut [f32], first| pack_backward(g, kernel, panel, first);
         let (dz, dx) = (dz.as_slice().expect(CONTIGUOUS), dx.as_slice_mut().expect(CONTIGUOUS));
-        sweep.run(self.isa, self.ws, dz, &Epilogue::default(), pack, dx);
+        self.backward_input_slices(dz, kernel, dx);
+    }
+
+    fn backward_input_slices(&mut self, dz: &[f32], kernel: &[f32], dx: &mut [f32]) {
+        let (g, isa, pool) = (self.g, self.isa, self.pool);
+        match Way::of(g) {
+            Way::Direct => {
+                let pack = |panel: &mut [f32], first| pack_backward(g, kernel, panel, first);
+                Sweep::backward(g).run((isa, pool, self.scratch), dz, (None, false), pack, dx);
+            }
+            Way::Depthwise => depthwise::backward_input(isa, pool, g, dz, kernel, dx),
+            Way::Grouped => grouped::backward_input(self, dz, kernel, dx),
+        }
     }
 
     pub(super) fn backward_weight(
@@ -135,12 +199,23 @@ impl Engine<'_> {
         dz: ArrayView4<'_, f32>,
         mut dkernel: ArrayViewMut4<'_, f32>,
     ) {
-        let (g, cut) = (self.g, Cut::new(self.g));
+        let g = self.g;
         let shapes = [x.shape(), dkernel.shape(), dz.shape()];
         assert_eq!(shapes, [g.x().dims(), g.kernel().dims(), g.y().dims()], "x, dkernel, dz");
         let (x, dz) = (x.as_slice().expect(CONTIGUOUS), dz.as_slice().expect(CONTIGUOUS));
         let dkernel = dkernel.as_slice_mut().expect(CONTIGUOUS);
-        cut.run(self.isa, self.ws, x, dz, dkernel);
+        self.backward_weight_slices(x, dz, dkernel);
+    }
+
+    fn backward_weight_slices(&mut self, x: &[f32], dz: &[f32], dkernel: &mut [f32]) {
+        let (g, isa, pool) = (self.g, self.isa, self.pool);
+        match Way::of(g) {
+            Way::Direct => Cut::new(g).run((isa, pool, self.scratch), x, dz, dkernel),
+            Way::Depthwise => {
+                depthwise::backward_weight((isa, pool, self.scratch), g, x, dz, dkernel);
+            }
+            Way::Grouped => grouped::backward_weight(self, x, dz, dkernel),
+        }
     }
 
     pub(super) fn backward_bias(
@@ -152,8 +227,8 @@ impl Engine<'_> {
         assert_eq!((dz.shape(), dbias.len()), (self.g.y().dims(), k), "dz, dbias");
         let dz = dz.as_slice().expect(CONTIGUOUS);
         let chunk = (dz.len() / k).div_ceil(BIAS_CHUNKS).max(1) * k;
-        let sums = self.ws.scratch.take(dz.len().div_ceil(chunk) * 2 * k);
-        self.ws.pool.each(Chunks::new(sums, 2 * k), |i, sums| {
+        let sums = &mut self.scratch[..dz.len().div_ceil(chunk) * 2 * k];
+        self.pool.each(Chunks::new(sums, 2 * k), |i, sums| {
             let dz = &dz[i * chunk..];
             column_sums(isa, &dz[..chunk.min(dz.len())], sums.as_chunks_mut().0);
         });

@@ -2,7 +2,8 @@
 
 use super::cpu::{Engine, Epilogue};
 use super::*;
-use crate::activation;
+use crate::trial::Trial;
+use crate::{Initializer, activation};
 use gradus_tensor::Real;
 use gradus_tensor::ndarray::{Array1, Array4, ArrayD, Ix1, Ix4};
 use gradus_tensor::simd::Isa;
@@ -59,7 +60,7 @@ impl Arrays<f32> {
         let Results { z, dx, dkernel, dbias } = &mut results;
         let epilogue = Epilogue { bias: Some(self.bias.view()), relu: false };
         let (x, kernel, dz) = (self.x.view(), self.kernel.view(), self.dz.view());
-        let mut engine = Engine { isa, ws, g };
+        let mut engine = Engine::new(isa, ws, g);
         engine.forward(x, kernel, epilogue, z.view_mut());
         engine.backward_input(dz, kernel, dx.view_mut());
         engine.backward_weight(x, dz, dkernel.view_mut());
@@ -81,20 +82,34 @@ impl<T: Real> Arrays<T> {
     }
 }
 
-/// A geometry that fits: odd extents, strides beyond the kernel, holes, both paddings.
+/// A geometry that fits: odd extents, strides beyond the kernel, holes, all paddings, groups.
 fn random_geometry(cases: &mut Cases) -> Geometry {
     loop {
-        let channels = cases.one_of(&[1, 2, 3, 5, 8, 16, 17, 33]);
-        let filters = cases.one_of(&[1, 2, 3, 7, 8, 16, 19, 32, 33, 50, 70]);
+        // Half of them in one group, which is what networks mostly do.
+        let groups = cases.one_of(&[1, 1, 1, 2, 3, 17]);
+        let (channels, filters) = match groups {
+            1 => {
+                let channels = cases.one_of(&[1, 2, 3, 5, 8, 16, 17, 33]);
+                (channels, cases.one_of(&[1, 2, 3, 7, 8, 16, 19, 32, 33, 50, 70]))
+            }
+            // One channel and one filter are done in another way than several.
+            _ => (cases.one_of(&[1, 1, 2, 5]), groups * cases.one_of(&[1, 1, 2, 9])),
+        };
         let kernel = [cases.extent(1, 5), cases.extent(1, 5)];
         let strides = [cases.extent(1, 4), cases.extent(1, 4)];
         let dilation = cases.one_of(&[[1, 1], [1, 1], [2, 1], [1, 2], [3, 2]]);
-        let x = [cases.extent(1, 3), cases.extent(1, 21), cases.extent(1, 33), channels];
-        let padding = cases.one_of(&[Padding::Valid, Padding::Same]);
+        let [n, h, w] = [3, 21, 33].map(|most| cases.extent(1, most));
+        let explicit = [(); 2].map(|()| [cases.extent(0, 4), cases.extent(0, 4)]);
+        let explicit = Padding::Explicit(explicit);
+        let padding = cases.one_of(&[Padding::Valid, Padding::Same, explicit]);
+        let reach = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
         let kernel = Shape::new(&[kernel[0], kernel[1], channels, filters]);
-        // Half of them at stride 1, which is what networks mostly do.
+        // Half of them at stride 1, too.
         let strides = cases.one_of(&[strides, [1, 1]]);
-        if let Ok(g) = Geometry::new(Shape::new(&x), kernel, strides, padding, dilation) {
+        let x = Shape::new(&[n, h, w, channels * groups]);
+        if padding.flaw(reach).is_none()
+            && let Ok(g) = Geometry::grouped(groups, x, kernel, strides, padding, dilation)
+        {
             return g;
         }
     }
@@ -107,7 +122,7 @@ fn assert_results(what: &str, actual: &Results<f32>, expected: &Results<f64>, g:
     let pixels = g.n * g.p * g.q;
     let flat = |a: &Array4<f32>| a.as_slice().unwrap().to_vec();
     close("z", &flat(&actual.z), expected.z.as_slice().unwrap(), g.taps() + 1);
-    close("dx", &flat(&actual.dx), expected.dx.as_slice().unwrap(), g.r * g.s * g.k);
+    close("dx", &flat(&actual.dx), expected.dx.as_slice().unwrap(), g.r * g.s * g.k / g.groups);
     close("dkernel", &flat(&actual.dkernel), expected.dkernel.as_slice().unwrap(), pixels);
     let (a, e) = (actual.dbias.as_slice().unwrap(), expected.dbias.as_slice().unwrap());
     close("dbias", a, e, pixels);
@@ -115,19 +130,24 @@ fn assert_results(what: &str, actual: &Results<f32>, expected: &Results<f64>, g:
 
 #[test]
 fn the_gradients_are_the_derivatives() {
-    let [valid, same] = [Padding::Valid, Padding::Same];
-    for (case, (h, w, r, s, strides, padding, dilation)) in [
-        (4, 5, 3, 3, [1, 1], valid, [1, 1]),
-        (5, 4, 3, 2, [1, 1], same, [1, 1]),
-        (6, 7, 3, 3, [2, 3], same, [1, 1]),
-        (6, 7, 2, 3, [2, 1], valid, [2, 2]),
-        (3, 3, 1, 1, [2, 2], valid, [1, 1]),
+    let [valid, same, explicit] =
+        [Padding::Valid, Padding::Same, Padding::Explicit([[1, 2], [0, 1]])];
+    for (case, (groups, h, w, [r, s], strides, padding, dilation)) in [
+        (1, 4, 5, [3, 3], [1, 1], valid, [1, 1]),
+        (1, 5, 4, [3, 2], [1, 1], same, [1, 1]),
+        (1, 6, 7, [3, 3], [2, 3], same, [1, 1]),
+        (1, 6, 7, [2, 3], [2, 1], valid, [2, 2]),
+        (1, 3, 3, [1, 1], [2, 2], valid, [1, 1]),
+        (1, 4, 5, [3, 2], [2, 1], explicit, [1, 1]),
+        (2, 4, 5, [3, 2], [1, 2], explicit, [1, 1]),
+        (3, 4, 5, [2, 2], [1, 1], same, [2, 1]),
     ]
     .into_iter()
     .enumerate()
     {
-        let (x, kernel) = (Shape::new(&[2, h, w, 2]), Shape::new(&[r, s, 2, 3]));
-        let g = Geometry::new(x, kernel, strides, padding, dilation).unwrap();
+        let filters = if groups == 1 { 3 } else { groups };
+        let (x, kernel) = (Shape::new(&[2, h, w, 2 * groups]), Shape::new(&[r, s, 2, filters]));
+        let g = Geometry::grouped(groups, x, kernel, strides, padding, dilation).unwrap();
         let at = Arrays::random(&g, &mut Cases::new("conv2d gradient", case as u32)).in_f64();
         let analytic = at.by_definition(&g);
         // The loss is Σ z · dz, so that ∂loss/∂z is dz.
@@ -194,7 +214,8 @@ fn scratch_for_a_batch_is_enough_for_a_smaller_one() {
 
 #[test]
 fn the_layer_applies_and_undoes_its_activation() {
-    for activation in [Activation::Linear, Activation::Relu, Activation::Softmax] {
+    for activation in [Activation::Linear, Activation::Relu, Activation::Softmax, Activation::Silu]
+    {
         let layer = Conv2D::new(5, [3, 2]).strides(2).padding(Padding::Same).activation(activation);
         let mut cases = Cases::new("conv2d layer", 0);
         let x_spec = Spec::f32(Shape::new(&[2, 7, 6, 3]));
@@ -221,7 +242,9 @@ fn the_layer_applies_and_undoes_its_activation() {
         assert_close("y", y.slice::<f32>(), expected.slice::<f32>(), tolerance);
 
         let mut dz = dy.clone();
-        activation::definition::backward(activation, y.rows::<f32>(), dz.rows_mut());
+        let kept = saved.tensors.first().unwrap_or(&y);
+        assert_eq!(saved.tensors.len(), usize::from(activation.needs_z()), "z where it is needed");
+        activation::definition::backward(activation, kept.rows::<f32>(), dz.rows_mut());
         let arrays = Arrays::<f32> {
             x: x.view::<f32, Ix4>().to_owned(),
             kernel: kernel.view::<f32, Ix4>().to_owned(),
@@ -251,7 +274,7 @@ fn relu_in_the_epilogue_lets_nan_through() {
         ws.scratch.reserve(cpu::scratch(&g));
         let mut y = array(g.y(), vec![9.0; g.y().len()]);
         let epilogue = Epilogue { bias: None, relu: true };
-        Engine { isa, ws, g: &g }.forward(x.view(), kernel.view(), epilogue, y.view_mut());
+        Engine::new(isa, ws, &g).forward(x.view(), kernel.view(), epilogue, y.view_mut());
         let [lost, twice, zero] = y.as_slice().unwrap().as_chunks::<17>().0 else { panic!("3") };
         assert!(lost.iter().all(|v| v.is_nan()), "{isa:?}: {lost:?}");
         assert_eq!((twice, zero), (&[2.0; 17], &[0.0; 17]), "{isa:?}");
@@ -321,7 +344,8 @@ fn a_layer_is_rebuilt_from_its_config() {
         ("strides", serde_json::json!([1, 0])),
         ("padding", serde_json::json!("full")),
         ("data_format", serde_json::json!("channels_first")),
-        ("groups", serde_json::json!(2)),
+        ("groups", serde_json::json!(3)),
+        ("padding", serde_json::json!([[3, 0], [0, 0]])),
     ] {
         let mut config = config.clone();
         config.config.insert(option.to_owned(), wrong);
@@ -338,7 +362,7 @@ fn shapes_that_do_not_fit_are_refused() {
     assert_eq!(said(&layer, &[2, 9]), "expected images: (N, H, W, C)");
     assert_eq!(said(&layer, &[2, 2, 9, 1]), "expected at least 3·3 pixels");
     layer.build(Shape::new(&[1, 9, 9, 3]), &mut Init::new(&Device::Cpu, 0)).unwrap();
-    assert_eq!(said(&layer, &[2, 9, 9, 4]), "expected 3 channels, at least one: (N, H, W, C)");
+    assert_eq!(said(&layer, &[2, 9, 9, 4]), "expected 3 channels: (N, H, W, C)");
     assert_eq!(layer.output_shape(Shape::new(&[2, 9, 8, 3])).unwrap().dims(), [2, 7, 6, 4]);
 }
 
@@ -350,4 +374,39 @@ fn only_a_softmax_is_handed_over() {
     let mut relu = Conv2D::new(4, 1).activation(Activation::Relu);
     assert_eq!(relu.take_activation(), Activation::Linear);
     assert_eq!(relu.options.activation, Activation::Relu);
+}
+
+/// PyTorch's numbers, by hand: a 3·3 image under `padding=1, stride=2` and under two groups.
+#[test]
+fn explicit_padding_and_groups_do_what_pytorch_does() {
+    let x =
+        Tensor::from_slice(Shape::new(&[1, 3, 3, 1]), &[1.0f32, 2., 3., 4., 5., 6., 7., 8., 9.]);
+    let ones = Initializer::Ones;
+    let layer = Conv2D::new(1, 3).strides(2).padding(1).kernel_initializer(ones);
+    let y = Trial::new(layer, x.shape(), 1).forward(&x);
+    assert_eq!(y.slice::<f32>(), [12.0, 16.0, 24.0, 28.0]);
+    let x = Tensor::from_slice(Shape::new(&[1, 1, 1, 4]), &[1.0f32, 2.0, 10.0, 20.0]);
+    let layer = Conv2D::new(4, 1).groups(2).kernel_initializer(ones).bias_initializer(ones);
+    let config = layer.config();
+    assert_eq!(config.config["groups"], 2);
+    assert_eq!(Conv2D::from_config(&config, &Registry::default()).unwrap().config(), config);
+    let mut trial = Trial::new(layer, x.shape(), 1);
+    assert_eq!(trial.forward(&x).slice::<f32>(), [4.0, 4.0, 31.0, 31.0]);
+    let other = trial.layer.output_shape(Shape::new(&[1, 1, 1, 6])).unwrap_err();
+    assert_eq!(other.expected, "expected 4 channels, 2 groups: (N, H, W, C)");
+}
+
+#[test]
+fn a_frozen_convolution_gives_dx_alone() {
+    let x = Tensor::from_slice(Shape::new(&[1, 2, 2, 1]), &[1.0f32, 2.0, 3.0, 4.0]);
+    let layer = Conv2D::new(1, 2).kernel_initializer(Initializer::Ones).trainable(false);
+    assert_eq!(layer.config().config["trainable"], false);
+    let mut trial = Trial::new(layer, x.shape(), 1);
+    let y = trial.forward(&x);
+    let one = Tensor::from_slice(y.shape(), &[1.0f32]);
+    assert_eq!(trial.backward(&x, &y, &one).slice::<f32>(), [1.0; 4]);
+    assert_eq!(trial.layer.kernel.grad.slice::<f32>(), [0.0; 4]);
+    trial.layer.set_trainable(true);
+    let _ = trial.backward(&x, &y, &one);
+    assert_eq!(trial.layer.kernel.grad.slice::<f32>(), x.slice::<f32>());
 }

@@ -1,8 +1,10 @@
 //! The proof of the dense layer.
 
 use super::*;
+use crate::trial::Trial;
+use crate::{ActivationLayer, Initializer, Sequential};
 use gradus_tensor::ndarray::{Array1, Array2};
-use gradus_tensor::{Pool, Scratch, Workspace};
+use gradus_tensor::{Field, Fields, Path, Pool, Scratch, Workspace};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
 /// z, dx, dW and db.
@@ -230,4 +232,46 @@ fn an_input_that_does_not_fit_is_refused() {
     assert!(layer.plan(spec(10), Mode::Train).is_ok());
     let other = layer.plan(spec(11), Mode::Infer).unwrap_err().to_string();
     assert!(other.contains("expected (N, 10)"), "{other}");
+}
+
+#[test]
+fn z_is_kept_for_an_activation_that_needs_it_and_frozen_weights_get_no_gradient() {
+    let x = Tensor::from_slice(Shape::new(&[2, 3]), &[1.0f32, -2.0, 0.5, 0.3, 0.1, -0.7]);
+    let dy = Tensor::from_slice(Shape::new(&[2, 4]), &Cases::new("dense silu", 0).normal(8));
+    let run = |layer: Dense, apart: Option<ActivationLayer>| {
+        let mut chain = Sequential::new().add_named("dense", Box::new(layer));
+        if let Some(apart) = apart {
+            chain = chain.add(apart);
+        }
+        let mut trial = Trial::new(chain, x.shape(), 1);
+        let y = trial.forward(&x);
+        assert_eq!(trial.infer(&x).slice::<f32>(), y.slice::<f32>());
+        let dx = trial.backward(&x, &y, &dy);
+        let mut gradients = Vec::new();
+        trial.layer.visit(&mut Path::default(), &mut |_, field| {
+            let Field::Param(param) = field else { return };
+            gradients.extend_from_slice(param.grad.slice::<f32>());
+        });
+        (y.slice::<f32>().to_vec(), dx.slice::<f32>().to_vec(), gradients)
+    };
+    let apart = run(Dense::new(4), Some(ActivationLayer::new(Activation::Silu)));
+    let fused = run(Dense::new(4).activation(Activation::Silu), None);
+    assert_eq!(fused, apart);
+    let frozen = run(Dense::new(4).activation(Activation::Silu).trainable(false), None);
+    assert_eq!((frozen.0, frozen.1, frozen.2), (fused.0, fused.1, vec![0.0; 16]));
+}
+
+#[test]
+fn rules_for_first_values_and_their_flaws() {
+    let layer = Dense::new(3).kernel_initializer(Initializer::Identity { gain: 2.0 });
+    let mut built = layer.clone();
+    built.build(Shape::new(&[1, 3]), &mut Init::new(&Device::Cpu, 0)).unwrap();
+    assert_eq!(built.kernel.value.slice::<f32>()[..5], [2.0, 0.0, 0.0, 0.0, 2.0]);
+    let config = layer.config();
+    let again = Dense::from_config(&config, &Registry::default()).unwrap();
+    assert_eq!(again.config(), config);
+    let mut wrong = config;
+    wrong.config.insert("bias_initializer".to_owned(), "orthogonal".into());
+    let error = Dense::from_config(&wrong, &Registry::default()).unwrap_err().to_string();
+    assert!(error.contains("bias_initializer Orthogonal"), "{error}");
 }

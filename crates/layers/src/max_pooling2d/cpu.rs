@@ -5,14 +5,11 @@
 //! both are chosen without a branch.
 
 use super::Geometry;
+use crate::pooling::{Cover, rows_of_task};
 use gradus_tensor::ndarray::{ArrayView4, ArrayViewMut4};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Pool};
 use std::array::from_fn as array;
-use std::ops::Range;
-
-/// Numbers written that make a task worth handing out.
-const CHUNK: usize = 16_384;
 
 /// y and argmax from x.
 ///
@@ -86,17 +83,6 @@ pub fn backward(
     });
 }
 
-/// Rows of `row` numbers that a task takes.
-fn rows_of_task(row: usize) -> usize {
-    (CHUNK / row).max(1)
-}
-
-/// The taps of the window at `first − before` that meet an image of `input` pixels.
-#[inline(always)]
-fn taps(first: usize, before: usize, size: usize, input: usize) -> Range<usize> {
-    before.saturating_sub(first)..size.min(input + before - first)
-}
-
 /// One row of y, counted over all images: Q·C. An empty argmax is not written.
 #[inline(always)]
 fn forward_row_body<const L: usize, const FMA: bool>(
@@ -108,10 +94,10 @@ fn forward_row_body<const L: usize, const FMA: bool>(
 ) {
     let (image, top) = (row / g.p, row % g.p * g.strides[0]);
     let x = &x[image * g.h * g.w * g.c..][..g.h * g.w * g.c];
-    let rows = taps(top, g.before[0], g.r, g.h);
+    let rows = g.rows_met(row % g.p);
     for q in 0..g.q {
         let left = q * g.strides[1];
-        let columns = taps(left, g.before[1], g.s, g.w);
+        let columns = g.columns_met(q);
         // Of the first tap that meets the image: its pixel in x, and its number in the window.
         let pixel = (top + rows.start - g.before[0]) * g.w + left + columns.start - g.before[1];
         let window = Window {
@@ -187,33 +173,6 @@ impl Window {
                 argmax[v * L..][..L].copy_from_slice(&winner.map(|w| w as u8));
             }
         }
-    }
-}
-
-/// The windows that cover one position of an axis: `count` of them, the first of which is window
-/// `first` and meets it with tap `tap`; each next one with a tap `stride` lower.
-#[derive(Clone, Copy)]
-struct Cover {
-    first: usize,
-    tap: usize,
-    count: usize,
-}
-
-impl Cover {
-    /// The windows of `size` taps, numbered up to `output`, over padded position
-    /// `window · stride + tap`, where `tap < stride`.
-    #[inline(always)]
-    fn new(window: usize, tap: usize, stride: usize, size: usize, output: usize) -> Self {
-        let mut cover = Self { first: window, tap, count: 0 };
-        // Windows that begin further left reach the position with a higher tap.
-        while cover.first > 0 && cover.tap + stride < size {
-            cover.first -= 1;
-            cover.tap += stride;
-        }
-        if cover.tap < size {
-            cover.count = (window + 1).min(output).saturating_sub(cover.first);
-        }
-        cover
     }
 }
 

@@ -5,11 +5,10 @@
 //! sweep, over another canvas and with other weights.
 
 use super::super::Geometry;
-use super::Epilogue;
 use super::canvas::Canvas;
 use super::microkernel::{Block, Packed, Taps, correlate, panel};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Chunks, Workspace};
+use gradus_tensor::{Chunks, Pool};
 
 /// Pieces that the output rows of a batch are cut into, at most.
 const PIECES: usize = 32;
@@ -103,26 +102,24 @@ impl Sweep {
     /// Lets `pack(panel, its first filter)` write the weights, tap by tap, and sweeps.
     pub(super) fn run(
         &self,
-        isa: Isa,
-        ws: &mut Workspace,
+        (isa, pool, scratch): (Isa, &Pool, &mut [f32]),
         source: &[f32],
-        epilogue: &Epilogue<'_>,
+        (bias, relu): (Option<&[f32]>, bool),
         pack: impl Fn(&mut [f32], usize) + Sync,
         out: &mut [f32],
     ) {
-        let (pool, scratch) = (&ws.pool, ws.scratch.take(self.scratch()));
         let (lanes, filters, taps) = (isa.lanes(), self.filters, self.taps().count());
         let padded = filters.next_multiple_of(lanes);
         let (packed_bias, scratch) = scratch.split_at_mut(padded);
         packed_bias.fill(0.0);
-        if let Some(bias) = epilogue.bias {
-            packed_bias[..filters].copy_from_slice(bias.as_slice().expect("contiguous biases"));
+        if let Some(bias) = bias {
+            packed_bias[..filters].copy_from_slice(bias);
         }
         let (panels, windows) = scratch.split_at_mut(padded * taps);
         pool.each(Chunks::new(panels, panel(lanes) * taps), |i, weights| {
             pack(weights, i * panel(lanes));
         });
-        let packed = Packed { filters, bias: packed_bias, panels, relu: epilogue.relu };
+        let packed = Packed { filters, bias: packed_bias, panels, relu };
         let row = self.output[1] * filters;
         let pieces = Chunks::new(out, self.rows() * row);
         let window = self.window().max(1);

@@ -12,7 +12,7 @@ use super::super::Geometry;
 use super::microkernel::{GROUP, Gradient, outer, part};
 use super::sweep::Sweep;
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Chunks, Workspace};
+use gradus_tensor::{Chunks, Pool};
 use std::ops::Range;
 
 /// Pieces of work, and the most chunks.
@@ -80,13 +80,12 @@ impl Cut {
     /// dkernel from x and dz.
     pub(super) fn run(
         &self,
-        isa: Isa,
-        ws: &mut Workspace,
+        (isa, pool, scratch): (Isa, &Pool, &mut [f32]),
         x: &[f32],
         dz: &[f32],
         dkernel: &mut [f32],
     ) {
-        let (g, pool, scratch) = (&self.g, &ws.pool, ws.scratch.take(self.scratch()));
+        let g = &self.g;
         let (pieces, table) = (self.chunks * self.bands, self.table());
         let (tables, windows) = scratch.split_at_mut(pieces * table);
         let window = (self.window() + self.stage()).max(1);
