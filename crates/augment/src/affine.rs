@@ -5,7 +5,7 @@
 //!              R = [c −s; s c] (θ)   T = shift by (tx, ty)   S = [1 −sin φ; 0 cos φ] (shear φ)
 //!              Z = diag(zx, zy)      O = shift by the centre ((w−1)/2, (h−1)/2)
 //!              out[r, c] = rescale · in(M·(r, c)), bilinear between the four nearest pixels
-//! Shapes       in: h·w·C, u8   out: h·w·C, f32; pixel centres lie at whole coordinates
+//! Shapes       in: h·w·C, u8 or f32   out: h·w·C, f32; pixel centres lie at whole coordinates
 //! Flips        out[r, c] ← out[r, w−1−c] after the affine, an exact reversal of the index
 //! Conventions  `keras.preprocessing.image.apply_affine_transform`; coordinates in f64, border by
 //!              [`FillMode`]. A neutral part is left out of the product. Order of operations and
@@ -45,6 +45,11 @@ pub enum Interpolation {
     Bilinear,
 }
 
+/// The value of a pixel in one channel: a byte, or a float where something has come before.
+pub trait Pixel: Copy + Into<f32> + Into<f64> {}
+
+impl<T: Copy + Into<f32> + Into<f64>> Pixel for T {}
+
 /// How pixels are read: between them, and beyond the border.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sampling {
@@ -73,7 +78,7 @@ impl Affine {
     /// The matrix of `params` for an image of `[height, width]` pixels.
     #[must_use]
     pub fn new(params: &Params, [height, width]: [usize; 2], compatibility: Compatibility) -> Self {
-        let Params { theta, tx, ty, shear, zx, zy, flip_horizontal, flip_vertical } = *params;
+        let Params { theta, tx, ty, shear, zx, zy, flip_horizontal, flip_vertical, .. } = *params;
         let mut m = IDENTITY;
         if theta != 0.0 {
             let (s, c) = theta.to_radians().sin_cos();
@@ -132,7 +137,7 @@ fn product(a: Matrix, b: Matrix) -> Matrix {
 ///
 /// # Panics
 /// If `from` and `into` differ in shape.
-pub fn definition<T: Copy + Into<f64>>(
+pub fn definition<T: Pixel>(
     affine: &Affine,
     sampling: Sampling,
     rescale: f32,

@@ -38,20 +38,52 @@
 //!
 //! Where is …? The bundle and the order of its draws: `image_data_generator.rs`. Rotation, shift,
 //! shear, zoom and flips as one matrix: [`affine`]. Beyond the border: [`FillMode`]. What a range
-//! means: [`ShiftRange`], [`ZoomRange`].
+//! means: [`ShiftRange`], [`ZoomRange`]. Values: [`brightness`], [`channel_shift`], [`Statistics`],
+//! [`zca`]. Beyond Keras, for an image: [`RandomResizedCrop`], [`ColorJitter`], [`RandomErasing`],
+//! [`RandAugment`], one after the other in a [`Pipeline`]; for a batch: [`MixUp`], [`CutMix`]. A look
+//! at it all: [`preview`].
 
 #![deny(unsafe_code)]
 
 pub mod affine;
+mod beta;
+pub mod brightness;
+pub mod channel_shift;
+mod color_jitter;
+mod cutmix;
 mod error;
 mod fill;
 mod image_data_generator;
+mod mixup;
 mod params;
+mod pipeline;
+pub mod preview;
+mod rand_augment;
+mod random_erasing;
+mod random_resized_crop;
 mod ranges;
+mod rect;
+mod scratch;
+mod standardize;
+pub mod zca;
 
 pub use affine::Compatibility;
+pub use color_jitter::{Adjustment, ColorJitter};
+pub use cutmix::{Cut, CutMix};
 pub use error::Error;
 pub use fill::FillMode;
 pub use image_data_generator::{ImageDataGenerator, ImageDataGeneratorBuilder};
+pub use mixup::MixUp;
 pub use params::Params;
+pub use pipeline::{Pipeline, Stage};
+pub use rand_augment::{Change, Changes, RandAugment};
+pub use random_erasing::{Erased, Erasure, RandomErasing};
+pub use random_resized_crop::RandomResizedCrop;
 pub use ranges::{ShiftRange, ZoomRange};
+pub use rect::Rect;
+pub use standardize::{Statistics, Warning};
+
+/// The examples of the README, held to what they say.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

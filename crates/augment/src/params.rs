@@ -37,6 +37,10 @@ pub struct Params {
     pub flip_horizontal: bool,
     /// Top and bottom exchanged, after all of the above. Default false.
     pub flip_vertical: bool,
+    /// Added to every value, within the image's own extremes. Default none.
+    pub channel_shift_intensity: Option<f64>,
+    /// The factor of all colours, after all of the above. Default none.
+    pub brightness: Option<f64>,
 }
 
 impl Default for Params {
@@ -51,6 +55,8 @@ impl Default for Params {
             zy: 1.0,
             flip_horizontal: false,
             flip_vertical: false,
+            channel_shift_intensity: None,
+            brightness: None,
         }
     }
 }
@@ -75,6 +81,13 @@ impl fmt::Display for Params {
         }
         for (name, _) in flips.iter().filter(|(_, on)| *on) {
             write!(f, "{separator}{name}")?;
+            separator = ", ";
+        }
+        let values =
+            [("channel_shift", self.channel_shift_intensity), ("brightness", self.brightness)];
+        for (name, value) in values {
+            let Some(value) = value else { continue };
+            write!(f, "{separator}{name} {}", (value * 1e3).round() / 1e3)?;
             separator = ", ";
         }
         f.write_str(if separator.is_empty() { "identity" } else { "" })

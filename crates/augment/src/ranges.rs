@@ -107,6 +107,21 @@ impl From<[f64; 2]> for ZoomRange {
     }
 }
 
+/// The factors that the brightness may have: Keras's `brightness_range`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BrightnessRange {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl BrightnessRange {
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let Self { low, high } = self;
+        let ordered = 0.0 <= low && low <= high && high.is_finite();
+        if ordered { Ok(()) } else { Err(Error::BrightnessRange { low, high }) }
+    }
+}
+
 /// Uniform in ±range, or 0 without drawing where the range is off.
 pub(crate) fn symmetric(range: f64, rng: &mut Stream<'_>) -> f64 {
     if range == 0.0 { 0.0 } else { rng.between(-range, range) }
@@ -114,6 +129,26 @@ pub(crate) fn symmetric(range: f64, rng: &mut Stream<'_>) -> f64 {
 
 pub(crate) fn check_range(argument: &'static str, found: f64) -> Result<(), Error> {
     if found.is_finite() && found >= 0.0 { Ok(()) } else { Err(Error::Range { argument, found }) }
+}
+
+/// A number within bounds.
+pub(crate) fn check_bounds(
+    argument: &'static str,
+    found: f64,
+    [low, high]: [f64; 2],
+) -> Result<(), Error> {
+    let within = (low..=high).contains(&found);
+    if within { Ok(()) } else { Err(Error::Bounds { argument, found, low, high }) }
+}
+
+/// Two bounds above zero, in order.
+pub(crate) fn check_interval(
+    argument: &'static str,
+    [low, high]: [f64; 2],
+    most: f64,
+) -> Result<(), Error> {
+    let ordered = 0.0 < low && low <= high && high <= most && high.is_finite();
+    if ordered { Ok(()) } else { Err(Error::Interval { argument, low, high, most }) }
 }
 
 fn sign(rng: &mut Stream<'_>) -> f64 {

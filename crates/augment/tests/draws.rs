@@ -2,7 +2,7 @@
 
 use gradus_augment::{Compatibility, Error, ImageDataGenerator, ImageDataGeneratorBuilder, Params};
 use gradus_random::Key;
-use ndarray::Array3;
+use ndarray::{Array3, Array4};
 
 fn tutorial() -> ImageDataGeneratorBuilder {
     ImageDataGenerator::builder()
@@ -136,4 +136,45 @@ fn the_transform_draws_and_applies() {
     generator.apply(&generator.draw(key(9), [24, 18]), x.view(), z.view_mut());
     assert_eq!(y, z);
     assert_ne!(y, x.mapv(|byte| f32::from(byte) / 255.0));
+}
+
+#[test]
+fn wrong_arguments_of_the_value_operations_are_named() {
+    let new = ImageDataGenerator::builder;
+    let error = |builder: ImageDataGeneratorBuilder| builder.build().expect_err("a wrong argument");
+    assert_eq!(
+        error(new().channel_shift_range(-1.0)),
+        Error::Range { argument: "channel_shift_range", found: -1.0 }
+    );
+    for [low, high] in [[1.2, 0.8], [-0.1, 1.0], [0.5, f64::INFINITY]] {
+        let range = Error::BrightnessRange { low, high };
+        assert_eq!(error(new().brightness_range([low, high])), range);
+    }
+    assert_eq!(error(new().zca_epsilon(0.0)), Error::ZcaEpsilon { found: 0.0 });
+}
+
+#[test]
+fn fit_refuses_no_images_and_images_too_large_for_a_matrix() {
+    let mut zca = ImageDataGenerator::builder().zca_whitening(true).build().unwrap();
+    let error = zca.fit(Array4::zeros((0, 8, 8, 3)).view(), false, 1, 0).unwrap_err();
+    assert_eq!(error, Error::NothingToFit { images: 0, rounds: 1 });
+    let error = zca.fit(Array4::zeros((1, 8, 8, 3)).view(), true, 0, 0).unwrap_err();
+    assert_eq!(error, Error::NothingToFit { images: 1, rounds: 0 });
+    let error = zca.fit(Array4::zeros((1, 128, 128, 3)).view(), false, 1, 0).unwrap_err();
+    assert!(error.to_string().contains("49152 rows: the limit is 4096"), "{error}");
+}
+
+/// What is new draws last, so that everything before it is what it was without.
+#[test]
+fn value_operations_draw_after_all_others() {
+    let plain = tutorial().build().unwrap();
+    let more = tutorial().channel_shift_range(20.0).brightness_range([0.5, 1.5]).build().unwrap();
+    for index in 0..50 {
+        let mut drawn = more.draw(key(index), [64, 64]);
+        assert!(drawn.channel_shift_intensity.is_some_and(|s| s.abs() <= 20.0));
+        assert!(drawn.brightness.is_some_and(|f| (0.5..=1.5).contains(&f)));
+        assert!(drawn.to_string().contains("brightness"));
+        (drawn.channel_shift_intensity, drawn.brightness) = (None, None);
+        assert_eq!(drawn, plain.draw(key(index), [64, 64]));
+    }
 }

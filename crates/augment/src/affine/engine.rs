@@ -1,15 +1,15 @@
-//! The affine pass over a u8 image, fast: the definition's numbers to the last bit.
+//! The affine pass over an image of bytes or floats, fast: the definition's numbers to the last bit.
 //!
 //! ```text
 //! Method       rows in blocks of 16 pixels: first where each pixel comes from, then what is there.
 //!              The first half has no branch and no memory in it, so it is vectorised; nothing is
 //!              allocated
-//! Cost         reads 4·C bytes and writes 4·C bytes a pixel; 11·C + 20 flops
+//! Cost         reads 4·C values and writes 4·C bytes a pixel; 11·C + 20 flops
 //! Conventions  a place on the last row or column is seen from the pixel before it, with weight 1:
 //!              so the four neighbours always exist and no border needs a case of its own
 //! ```
 
-use super::{Affine, Interpolation, Sampling, definition};
+use super::{Affine, Interpolation, Pixel, Sampling, definition};
 use crate::FillMode;
 use ndarray::{ArrayView3, ArrayViewMut3};
 
@@ -24,11 +24,11 @@ const BLOCK: usize = 16;
 ///
 /// # Panics
 /// If `from` and `into` differ in shape.
-pub fn apply(
+pub fn apply<T: Pixel>(
     affine: &Affine,
     sampling: Sampling,
     rescale: f32,
-    from: ArrayView3<'_, u8>,
+    from: ArrayView3<'_, T>,
     mut into: ArrayViewMut3<'_, f32>,
 ) {
     assert_eq!(from.dim(), into.dim(), "an image and its transform have the same shape");
@@ -49,16 +49,16 @@ pub fn apply(
 }
 
 /// An image of at least two rows and two columns, and how it is looked at.
-struct Scene<'a> {
+struct Scene<'a, T> {
     affine: &'a Affine,
     sampling: Sampling,
-    /// height · width · C bytes.
-    pixels: &'a [u8],
+    /// height · width · C values.
+    pixels: &'a [T],
     height: usize,
     width: usize,
 }
 
-impl Scene<'_> {
+impl<T: Pixel> Scene<'_, T> {
     /// The whole image; `into` holds height · width · C values.
     fn rows<const C: usize>(&self, rescale: f32, into: &mut [f32]) {
         let length = self.width * C;
@@ -66,7 +66,7 @@ impl Scene<'_> {
             let r = if self.affine.flip_vertical { self.height - 1 - i } else { i };
             if self.affine.is_identity() {
                 let line = &self.pixels[r * length..][..length];
-                row.iter_mut().zip(line).for_each(|(out, &byte)| *out = f32::from(byte));
+                row.iter_mut().zip(line).for_each(|(out, &value)| *out = value.into());
             } else {
                 let blocks = row.as_chunks_mut::<C>().0.chunks_mut(BLOCK).enumerate();
                 blocks.for_each(|(block, out)| self.block(r, block * BLOCK, out));
@@ -108,7 +108,7 @@ impl Scene<'_> {
             let i = (clamp(y, self.height) + 0.5) as i32 as usize;
             let j = (clamp(x, self.width) + 0.5) as i32 as usize;
             let pixel = &self.pixels[(i * self.width + j) * C..][..C];
-            *out = std::array::from_fn(|channel| f32::from(pixel[channel]));
+            *out = std::array::from_fn(|channel| pixel[channel].into());
         }
     }
 
@@ -121,8 +121,8 @@ impl Scene<'_> {
         for (k, out) in out.iter_mut().enumerate() {
             let (v, u) = (v[k], u[k]);
             let upper = &self.pixels[at[k] as usize..];
-            let [a, b] = pair::<C>(upper);
-            let [c, d] = pair::<C>(&upper[self.width * C..]);
+            let [a, b] = pair::<T, C>(upper);
+            let [c, d] = pair::<T, C>(&upper[self.width * C..]);
             *out = std::array::from_fn(|k| {
                 let above = a[k] * (1.0 - v) * (1.0 - u) + b[k] * (1.0 - v) * u;
                 (above + c[k] * v * (1.0 - u) + d[k] * v * u) as f32
@@ -133,9 +133,9 @@ impl Scene<'_> {
 
 /// The first two pixels of a line.
 #[inline(always)]
-fn pair<const C: usize>(line: &[u8]) -> [[f64; C]; 2] {
+fn pair<T: Pixel, const C: usize>(line: &[T]) -> [[f64; C]; 2] {
     let (pixels, _) = line[..2 * C].as_chunks::<C>();
-    [pixels[0].map(f64::from), pixels[1].map(f64::from)]
+    [pixels[0].map(Into::into), pixels[1].map(Into::into)]
 }
 
 /// `x` within \[0, n−1\]; 0 if it is not a number.

@@ -1,0 +1,128 @@
+//! Several changes of an image, one after the other, as one function for a data loader.
+//!
+//! ```text
+//! Shapes       from: h·w·C, u8   into: h·w·C, f32, changed in place by every stage
+//! Conventions  stages work on the scale 0-255: the stage that rescales comes last. Each stage draws
+//!              numbers of its own, those of its place: putting one more behind changes none
+//! Cost         one conversion to f32, and what the stages do; what they need to work in is kept for
+//!              each thread, so that after the first image nothing is allocated
+//! ```
+
+use crate::ImageDataGenerator;
+use crate::scratch;
+use gradus_random::{Key, Source};
+use ndarray::{ArrayView3, ArrayViewMut3};
+use std::fmt;
+use std::sync::Arc;
+
+/// One random change of an image in place: draws from the source, and applies.
+///
+/// Every closure of that signature is one, as long as it leaves the shape; the types of its
+/// parameters have to be written out. In PyTorch: a module of `torchvision.transforms`.
+pub trait Stage: Send + Sync {
+    /// Changes `image` (height · width · channels, 0-255). Randomness comes from `source` alone.
+    fn run(&self, source: Source<'_>, image: ArrayViewMut3<'_, f32>);
+}
+
+impl<F: Fn(Source<'_>, ArrayViewMut3<'_, f32>) + Send + Sync> Stage for F {
+    fn run(&self, source: Source<'_>, image: ArrayViewMut3<'_, f32>) {
+        self(source, image);
+    }
+}
+
+/// The whole generator, standardizing included.
+impl Stage for ImageDataGenerator {
+    fn run(&self, source: Source<'_>, image: ArrayViewMut3<'_, f32>) {
+        let (height, width, _) = image.dim();
+        let params = self.draw(source, [height, width]);
+        scratch::with_copy(image, |from, into| self.apply(&params, from, into));
+    }
+}
+
+/// A chain of stages: `torchvision.transforms.Compose`.
+///
+/// ```
+/// use gradus_augment::{ColorJitter, ImageDataGenerator, Pipeline, RandomResizedCrop};
+/// use gradus_random::Key;
+/// use ndarray::Array3;
+///
+/// # fn main() -> Result<(), gradus_augment::Error> {
+/// let rescale = ImageDataGenerator::builder().rescale(1.0 / 255.0).horizontal_flip(true).build()?;
+/// let transform = Pipeline::new()
+///     .then(RandomResizedCrop::default())
+///     .then(ColorJitter::new(0.4, 0.4, 0.4, 0.1)?)
+///     .then(rescale)
+///     .transform();
+///
+/// let photo = Array3::<u8>::from_elem((64, 64, 3), 200);
+/// let mut image = Array3::<f32>::zeros((64, 64, 3));
+/// transform(Key { seed: 1, epoch: 0, index: 7 }.into(), photo.view(), image.view_mut());
+/// assert!(image.iter().all(|x| (0.0..=1.0).contains(x)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Pipeline {
+    stages: Vec<Arc<dyn Stage>>,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipeline of {} stages", self.stages.len())
+    }
+}
+
+impl Pipeline {
+    /// A chain of no stages: bytes as floats, 0-255.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With that stage after all others.
+    #[must_use]
+    pub fn then(mut self, stage: impl Stage + 'static) -> Self {
+        self.stages.push(Arc::new(stage));
+        self
+    }
+
+    /// `into` = the image `from`, through all stages.
+    ///
+    /// # Panics
+    /// If `from` and `into` differ in shape.
+    pub fn apply(
+        &self,
+        mut source: Source<'_>,
+        from: ArrayView3<'_, u8>,
+        mut into: ArrayViewMut3<'_, f32>,
+    ) {
+        assert_eq!(from.dim(), into.dim(), "an image and its transform have the same shape");
+        into.zip_mut_with(&from, |y, &x| *y = f32::from(x));
+        for (place, stage) in (0..).zip(&self.stages) {
+            stage.run(at(place, source.reborrow()), into.view_mut());
+        }
+    }
+
+    /// The chain as a function to hand to a data loader.
+    ///
+    /// The function panics if its images differ in shape.
+    pub fn transform(
+        self,
+    ) -> impl Fn(Source<'_>, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>) + Clone + Send + Sync {
+        move |source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>| {
+            self.apply(source, from, into);
+        }
+    }
+}
+
+/// The source of the stage at that place, so that two of a kind draw different numbers. The first
+/// draws what it would draw alone.
+fn at(place: u64, source: Source<'_>) -> Source<'_> {
+    match source {
+        Source::Key(key) => {
+            let seed = key.seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            Source::Key(Key { seed, ..key })
+        }
+        numpy => numpy,
+    }
+}
