@@ -30,6 +30,8 @@ pub enum Activation {
     Relu,
     /// Probabilities over the last axis.
     Softmax,
+    /// 1 / (1 + exp(−z)).
+    Sigmoid,
 }
 
 /// The formulas as loops over rows of the last axis.
@@ -43,6 +45,7 @@ pub mod definition {
         match activation {
             Activation::Linear => {}
             Activation::Relu => y.mapv_inplace(|z| if z < T::zero() { T::zero() } else { z }),
+            Activation::Sigmoid => y.mapv_inplace(|z| T::one() / (T::one() + (-z).exp())),
             Activation::Softmax => {
                 for mut row in y.rows_mut() {
                     let max = row.iter().fold(T::neg_infinity(), |m, &z| m.max(z));
@@ -68,6 +71,9 @@ pub mod definition {
                     *dy = T::zero();
                 }
             }),
+            Activation::Sigmoid => {
+                Zip::from(&mut dy).and(y).for_each(|d, &y| *d = *d * y * (T::one() - y));
+            }
             Activation::Softmax => {
                 for (mut dy, y) in dy.rows_mut().into_iter().zip(y.rows()) {
                     let dot: T = dy.iter().zip(y).map(|(&d, &y)| d * y).sum();

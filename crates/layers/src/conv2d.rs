@@ -260,11 +260,8 @@ impl Layer for Conv2D {
         Config::new(Self::CLASS_NAME, &self.options)
     }
 
-    fn take_activation(&mut self) -> Activation {
-        match self.options.activation {
-            Activation::Softmax => std::mem::take(&mut self.options.activation),
-            _ => Activation::Linear,
-        }
+    fn closing_activation(&mut self) -> Option<&mut Activation> {
+        Some(&mut self.options.activation)
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {

@@ -7,6 +7,7 @@
 //! Four verbs, always in this order: [`Layer::build`] makes the parameters, [`Layer::plan`] checks
 //! shapes and promises memory, [`Layer::forward`], [`Layer::backward`] and [`Layer::infer`] run
 //! without allocating or failing.
+#![doc = include_str!("../README.md")]
 
 /// Declares the room of each layer, re-exports the layer, and puts it into the registry.
 ///
@@ -29,17 +30,26 @@ macro_rules! rooms {
 
 rooms! {
     batch_normalization: BatchNormalization,
+    concatenate: Concatenate,
     conv2d: Conv2D,
     dense: Dense,
     dropout: Dropout,
     flatten: Flatten,
+    global_average_pooling2d: GlobalAveragePooling2D,
     max_pooling2d: MaxPooling2D,
+    re_lu: ReLU,
+    residual: Residual,
     sequential: Sequential,
 }
 
 pub mod activation;
+pub mod binary_crossentropy;
 pub mod categorical_crossentropy;
+pub mod mean_absolute_error;
+pub mod mean_squared_error;
+pub mod sparse_categorical_crossentropy;
 
+mod accuracy;
 mod config;
 mod init;
 mod layer;
@@ -51,16 +61,21 @@ mod registry;
 mod summary;
 mod tally;
 
+pub use accuracy::Accuracy;
 pub use activation::Activation;
+pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use config::{Config, ConfigError};
 pub use gradus_tensor as tensor;
 pub use init::Init;
-pub use layer::{Layer, ShapeError};
+pub use layer::{Flow, Layer, ShapeError};
 pub use loss::{Loss, Target};
+pub use mean_absolute_error::MeanAbsoluteError;
+pub use mean_squared_error::MeanSquaredError;
 pub use padding::{Extent, Padding};
 pub use picture::picture;
 pub use plan::{Mode, Plan, Saved, Slot};
 pub use registry::{Described, Registry};
+pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 pub use summary::{Row, Summary};
 pub use tally::{Tally, argmax};

@@ -46,12 +46,6 @@ pub enum Error {
         /// Their names.
         names: String,
     },
-    /// The network ends in a softmax, and the loss cannot work on its logits.
-    #[error("{loss} does not go with a network that ends in a softmax")]
-    Loss {
-        /// The name of the loss.
-        loss: &'static str,
-    },
     /// There was nothing to train or to evaluate on.
     #[error("there is no batch to work on: the data is empty, or zero steps were asked for")]
     NoBatches,

@@ -7,6 +7,7 @@
 //! | build, compile, evaluate, predict | [`Model`] |
 //! | early stopping, learning rate on a plateau | [`EarlyStopping`], [`ReduceLROnPlateau`] |
 //! | the table of epochs, its CSV and its plots | [`History`], [`plot`] |
+//! | accuracy, precision, recall, F1, AUC | [`metrics`] |
 //! | models on disk, versions | [`Model::save`], [`Model::load`], in `save.rs` |
 //!
 //! Where batches come from is a trait, [`Batches`]; the loader of `gradus-data` implements it.
@@ -19,6 +20,7 @@ mod error;
 mod fit;
 pub mod history;
 mod memory;
+pub mod metrics;
 mod model;
 pub mod plot;
 mod progress;

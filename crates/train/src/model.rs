@@ -4,9 +4,7 @@
 //! `fit.rs`, files in `save.rs`.
 
 use crate::{Batches, ConfusionMatrix, Error, History, Memory, Step};
-use gradus_layers::{
-    Activation, Layer, Loss, Mode, Sequential, ShapeError, Summary, Tally, argmax,
-};
+use gradus_layers::{Layer, Loss, Mode, Sequential, ShapeError, Summary, Tally, argmax};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Fields, Shape};
 use ndarray::{Array2, ArrayView4};
@@ -57,7 +55,6 @@ impl Model {
     ) -> Result<Self, ShapeError> {
         let [h, w, c] = image;
         network.build_on(Shape::new(&[1, h, w, c]), &context.device, seed)?;
-        network.split_head();
         context.step.seed = seed;
         Ok(Self {
             network,
@@ -88,8 +85,9 @@ impl Model {
 
     /// Makes the model ready to learn.
     ///
-    /// Where the network ends in a softmax and the loss can work on its logits, the loss does, as
-    /// in Keras: log(softmax(z)) is exact where the logarithm of a saturated probability is not.
+    /// Where the network ends in a softmax or a sigmoid and the loss can work on its logits, the
+    /// loss does, as in Keras: log(softmax(z)) is exact where the logarithm of a saturated
+    /// probability is not.
     ///
     /// # Errors
     /// If the network's output is not one row of classes for each sample.
@@ -98,9 +96,7 @@ impl Model {
         optimizer: impl Optimizer + 'static,
         mut loss: impl Loss + 'static,
     ) -> Result<(), Error> {
-        if self.network.head() == Activation::Softmax && !loss.take_logits() {
-            return Err(Error::Loss { loss: loss.name() });
-        }
+        self.network.split_head(|head| loss.take_logits(head));
         let learning_rate = optimizer.default_learning_rate();
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);

@@ -20,7 +20,7 @@ pub fn forward(pool: &Pool, activation: Activation, mut y: ArrayViewMut2<'_, f32
         Activation::Linear => {}
         Activation::Relu => pool.each(Chunks::new(y, CHUNK), |_, y| relu(isa, y)),
         // A row of softmax has as many columns as there are classes: too few to be worth more.
-        Activation::Softmax => {
+        Activation::Softmax | Activation::Sigmoid => {
             let rows = ArrayViewMut2::from_shape((rows, columns), y).expect("the same extents");
             definition::forward(activation, rows);
         }
@@ -48,7 +48,7 @@ pub fn backward(
                 relu_gradient(isa, &y[i * CHUNK..][..dy.len()], dy);
             });
         }
-        Activation::Softmax => definition::backward(activation, y, dy),
+        Activation::Softmax | Activation::Sigmoid => definition::backward(activation, y, dy),
     }
 }
 
