@@ -46,11 +46,10 @@ impl Reference {
         let input = Shape::new(&[n, 128, 128, 3]);
         let mut network = models::dogs_vs_cats();
         network.build_on(input, &Device::Cpu, 0).expect("the layers fit");
-        network.split_head();
         let mut context = Context::new(Device::Cpu, threads);
         context.step.learning_rate = 1e-3;
         let mut loss = CategoricalCrossentropy::new();
-        loss.take_logits();
+        network.split_head(|head| loss.take_logits(head));
         let optimizer = Box::new(RMSprop::default());
         let step = Step::new(&network, input, &mut context, Box::new(loss), optimizer);
         let images = Array4::from_shape_fn((n, 128, 128, 3), |(n, h, w, c)| {

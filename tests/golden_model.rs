@@ -106,12 +106,11 @@ impl Trial {
         let (n, h, w, c) = images.dim();
         let input = Shape::new(&[n, h, w, c]);
         network.build_on(input, &Device::Cpu, 0).expect("the layers fit");
-        network.split_head();
         set(&mut network, init);
         let mut context = Context::new(Device::Cpu, 2);
         context.step.learning_rate = 1e-3;
         let mut loss = CategoricalCrossentropy::new();
-        gradus::layers::Loss::take_logits(&mut loss);
+        network.split_head(|head| gradus::layers::Loss::take_logits(&mut loss, head));
         let (loss, optimizer) = (Box::new(loss), Box::new(RMSprop::default()));
         let step = Step::new(&network, input, &mut context, loss, optimizer).expect("a plan");
         Self { network, images, targets, context, step }

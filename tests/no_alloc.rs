@@ -47,11 +47,10 @@ fn a_step_in_steady_state_allocates_nothing() {
     let input = Shape::new(&[n, side, side, 3]);
     let mut network = models::dogs_vs_cats();
     network.build_on(input, &Device::Cpu, 1).expect("the layers fit");
-    network.split_head();
     let mut context = Context::new(Device::Cpu, 2);
     context.step.learning_rate = 1e-3;
     let (mut loss, optimizer) = (CategoricalCrossentropy::new(), RMSprop::default());
-    gradus::layers::Loss::take_logits(&mut loss);
+    network.split_head(|head| gradus::layers::Loss::take_logits(&mut loss, head));
     let mut step = Step::new(&network, input, &mut context, Box::new(loss), Box::new(optimizer))
         .expect("fits");
 

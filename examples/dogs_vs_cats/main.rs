@@ -208,11 +208,5 @@ fn report(model: &Model, scores: &Evaluation) -> String {
     let best = model.history().best("val_accuracy", Mode::Max).map(|(epoch, best)| {
         format!("Best validation accuracy {:.2} % in epoch {}\n", 100.0 * best, epoch + 1)
     });
-    format!(
-        "{}Evaluation: loss {:.4}, accuracy {:.2} %\n\n{}",
-        best.unwrap_or_default(),
-        scores.loss,
-        100.0 * scores.accuracy,
-        scores.confusion
-    )
+    format!("{}Evaluation: {scores}", best.unwrap_or_default())
 }

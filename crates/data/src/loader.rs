@@ -248,6 +248,12 @@ impl DataLoader {
         self.order.batches()
     }
 
+    /// How many numbers the target of an image has.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.dataset.outputs()
+    }
+
     /// The names of the classes, in the order of the targets.
     #[must_use]
     pub fn classes(&self) -> &[String] {

@@ -17,9 +17,7 @@
 //!              Inception Architecture. CVPR 2016, section 7 (label smoothing)
 //! ```
 
-use crate::tally::{Tally, argmax};
-use crate::{Loss, Target};
-use gradus_tensor::{Context, Device, Tensor};
+use crate::{Accuracy, Activation, Loss};
 
 /// The formula as loops over the classes of one sample. Predictions and targets are asked for by
 /// class and the gradient is handed out by class, so that f32 tensors are worked out in f64 with
@@ -106,9 +104,19 @@ impl CategoricalCrossentropy {
         self.label_smoothing = smoothing;
         self
     }
+}
 
-    /// The loss of one sample; ∂loss/∂prediction goes to `gradient`, class by class.
-    fn sample(&self, prediction: &[f32], target: &[f32], gradient: impl FnMut(usize, f64)) -> f64 {
+impl Loss for CategoricalCrossentropy {
+    fn name(&self) -> &'static str {
+        "categorical_crossentropy"
+    }
+
+    fn sample(
+        &self,
+        prediction: &[f32],
+        target: &[f32],
+        gradient: &mut dyn FnMut(usize, f64),
+    ) -> f64 {
         let classes = prediction.len();
         let p = |k: usize| f64::from(prediction[k]);
         let t =
@@ -119,80 +127,22 @@ impl CategoricalCrossentropy {
         }
     }
 
-    /// A batch has some dozens of numbers: the definition itself, in f64, is the engine.
-    fn evaluate_on_cpu(
-        &self,
-        predictions: &Tensor,
-        targets: Target<'_>,
-        mut gradient: Option<&mut Tensor>,
-        tally: &mut Tally,
-    ) {
-        let (samples, classes) = (predictions.shape().batch(), predictions.shape().last());
-        for i in 0..samples {
-            let row = i * classes..(i + 1) * classes;
-            let prediction = &predictions.slice::<f32>()[row.clone()];
-            let weight = f64::from(targets.weight(i));
-            let target = &targets.y.slice::<f32>()[row.clone()];
-            let mut into = gradient.as_deref_mut().map(|g| &mut g.slice_mut::<f32>()[row]);
-            tally.loss_sum += weight
-                * self.sample(prediction, target, |k, d| {
-                    if let Some(into) = &mut into {
-                        into[k] = (weight * d / samples as f64) as f32;
-                    }
-                });
-            tally.correct += u64::from(argmax(prediction) == argmax(target));
-        }
-        tally.samples += samples as u64;
-    }
-}
-
-impl Loss for CategoricalCrossentropy {
-    fn name(&self) -> &'static str {
-        "categorical_crossentropy"
+    fn take_logits(&mut self, head: Activation) -> bool {
+        self.from_logits |= head == Activation::Softmax;
+        head == Activation::Softmax
     }
 
-    fn take_logits(&mut self) -> bool {
-        self.from_logits = true;
-        true
-    }
-
-    fn evaluate(
-        &self,
-        cx: &mut Context,
-        predictions: &Tensor,
-        targets: Target<'_>,
-        gradient: Option<&mut Tensor>,
-        tally: &mut Tally,
-    ) {
-        assert_eq!(predictions.shape(), targets.y.shape(), "a target for each prediction");
-        match &cx.device {
-            Device::Cpu => self.evaluate_on_cpu(predictions, targets, gradient, tally),
-            Device::Cuda(gpu) => match *gpu {},
-        }
+    fn accuracy(&self) -> Option<Accuracy> {
+        Some(Accuracy::Categorical)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_tensor::Shape;
-    use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
+    use crate::loss::tests::{batch, mean};
+    use gradus_testing::{Cases, gradcheck};
     use std::f64::consts::LN_2;
-
-    /// Mean loss and gradient of a batch of `classes` columns.
-    fn evaluate(
-        loss: CategoricalCrossentropy,
-        classes: usize,
-        predictions: &[f32],
-        targets: &[f32],
-    ) -> (f64, Vec<f32>, Tally) {
-        let shape = Shape::new(&[predictions.len() / classes, classes]);
-        let [p, t] = [predictions, targets].map(|v| Tensor::from_slice(shape, v));
-        let (mut gradient, mut tally) = (p.clone(), Tally::default());
-        let mut cx = Context::new(Device::Cpu, 1);
-        loss.evaluate(&mut cx, &p, Target::new(&t), Some(&mut gradient), &mut tally);
-        (tally.loss(), gradient.slice().to_vec(), tally)
-    }
 
     #[test]
     fn the_gradients_are_the_derivatives() {
@@ -225,8 +175,8 @@ mod tests {
             let loss = CategoricalCrossentropy::new().label_smoothing(smoothing);
             for (i, expected) in expected.into_iter().enumerate() {
                 let row = 2 * i..2 * i + 2;
-                let (value, ..) = evaluate(loss, 2, &p[row.clone()], &t[row]);
-                assert!((value / expected - 1.0).abs() < 1e-6, "{value} {expected}");
+                let (tally, _) = mean(&loss, &batch(2, &p[row.clone()]), &batch(2, &t[row]), None);
+                assert!((tally.loss() / expected - 1.0).abs() < 1e-6, "{tally:?} {expected}");
             }
         }
     }
@@ -234,52 +184,26 @@ mod tests {
     #[test]
     fn logits_never_overflow_and_never_lose_the_loss() {
         let loss = CategoricalCrossentropy::new().from_logits(true);
-        let (value, gradient, tally) = evaluate(loss, 2, &[1000.0, -1000.0], &[0.0, 1.0]);
-        assert_eq!((value, tally.correct), (2000.0, 0));
+        let (z, t) = (batch(2, &[1000.0, -1000.0]), batch(2, &[0.0, 1.0]));
+        let (tally, gradient) = mean(&loss, &z, &t, None);
+        assert_eq!((tally.loss(), tally.correct), (2000.0, 0));
         assert_eq!(gradient, [1.0, -1.0]);
     }
 
     #[test]
     fn the_tally_grows_by_samples() {
         let loss = CategoricalCrossentropy::new().from_logits(true);
-        let (value, gradient, tally) =
-            evaluate(loss, 2, &[0.0, 0.0, 3.0, 1.0], &[1.0, 0.0, 0.0, 1.0]);
-        assert_eq!((tally.correct, tally.samples), (1, 2));
-        assert!((value - (2f64.ln() + (1.0 + 2f64.exp()).ln()) / 2.0).abs() < 1e-6);
+        let (z, t) = (batch(2, &[0.0, 0.0, 3.0, 1.0]), batch(2, &[1.0, 0.0, 0.0, 1.0]));
+        let (tally, gradient) = mean(&loss, &z, &t, None);
+        assert_eq!((tally.correct, tally.judged, tally.samples), (1, 2, 2));
+        assert!((tally.loss() - (2f64.ln() + (1.0 + 2f64.exp()).ln()) / 2.0).abs() < 1e-6);
         assert!((gradient[0] + 0.25).abs() < 1e-7, "divided by the batch: {gradient:?}");
     }
 
-    /// A golden case through the whole loss.
-    fn agrees(golden: &Golden, case: &str, loss: CategoricalCrossentropy) {
-        let params = golden.params(case);
-        let loss = loss.label_smoothing(params["label_smoothing"].as_f64().unwrap_or(0.0));
-        let get = |field| golden.tensor(case, field);
-        let classes = get("y_pred").shape()[1];
-        let [p, t] = ["y_pred", "y_true"].map(|field| get(field).into_raw_vec_and_offset().0);
-        let (value, gradient, _) = evaluate(loss, classes, &p, &t);
-        for (field, ours) in [("loss", vec![value as f32]), ("dy_pred", gradient)] {
-            let tolerance = Tolerance::golden(golden.noise(case, field));
-            let expected = get(field).into_raw_vec_and_offset().0;
-            assert_close(&format!("{case}: {field}"), &ours, &expected, tolerance);
-        }
-    }
-
     #[test]
-    fn it_agrees_with_keras() {
-        let Some(golden) = Golden::open("losses") else { return };
-        let (loss, logits) = (CategoricalCrossentropy::new(), |c: &&str| c.contains("_logits_"));
-        for case in golden.cases("cce_").into_iter().filter(|c| !c.contains("sample_weight")) {
-            agrees(&golden, case, loss.from_logits(logits(&case)));
-        }
-        // A softmax layer and this loss in a compiled model: Keras reaches behind the softmax.
-        for head in ["k2.softmax_head_model", "k3.softmax_head_model"] {
-            for case in golden.cases(head) {
-                agrees(&golden, case, loss.from_logits(true));
-            }
-        }
-        let get = |field| golden.tensor("categorical_accuracy_ties", field);
-        let [p, t] = ["y_pred", "y_true"].map(|field| get(field).into_raw_vec_and_offset().0);
-        let (.., tally) = evaluate(loss, 2, &p, &t);
-        assert_eq!(tally.accuracy() as f32, *get("value").first().unwrap());
+    fn only_a_softmax_is_absorbed() {
+        let mut loss = CategoricalCrossentropy::new();
+        assert!(!loss.take_logits(Activation::Sigmoid) && !loss.from_logits);
+        assert!(loss.take_logits(Activation::Softmax) && loss.from_logits);
     }
 }

@@ -315,11 +315,8 @@ impl Layer for Conv2D {
         freeze(self, !trainable);
     }
 
-    fn take_activation(&mut self) -> Activation {
-        match self.options.activation {
-            Activation::Softmax => std::mem::take(&mut self.options.activation),
-            _ => Activation::Linear,
-        }
+    fn closing_activation(&mut self) -> Option<&mut Activation> {
+        Some(&mut self.options.activation)
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {

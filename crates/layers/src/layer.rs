@@ -35,10 +35,15 @@ pub trait Layer: Fields + Debug + Send + Sync {
         freeze(self, !trainable);
     }
 
-    /// Gives up the softmax that the layer ends in, and returns it; [`Activation::Linear`] where it
-    /// ends in none. For [`Sequential::split_head`](crate::Sequential::split_head).
-    fn take_activation(&mut self) -> Activation {
-        Activation::Linear
+    /// How the layers inside hang together: what the summary and the picture show.
+    fn flow(&self) -> Flow {
+        Flow::Chain
+    }
+
+    /// The activation that the layer ends in, if it has that option, to be taken off or put back:
+    /// see [`Sequential::split_head`](crate::Sequential::split_head).
+    fn closing_activation(&mut self) -> Option<&mut Activation> {
+        None
     }
 
     /// The shape of y for an x of this shape, batch extent included.
@@ -94,6 +99,18 @@ pub(crate) fn freeze<L: Fields + ?Sized>(layer: &mut L, frozen: bool) {
             param.frozen = frozen;
         }
     });
+}
+
+/// How the layers inside a container hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Each takes what the one before it gives.
+    Chain,
+    /// All take the container's own input.
+    Branches {
+        /// Whether that input itself is one branch more.
+        identity: bool,
+    },
 }
 
 /// A shape that does not fit. Found while building or planning, never later.

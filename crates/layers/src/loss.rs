@@ -1,7 +1,10 @@
 //! What every loss can do.
+//!
+//! A loss says what one sample costs and how that changes with its predictions. Weighing,
+//! averaging and counting are the same for all, and stand here once.
 
-use crate::Tally;
-use gradus_tensor::{Context, Tensor};
+use crate::{Accuracy, Activation, Tally};
+use gradus_tensor::{Context, Device, Shape, Tensor};
 use std::fmt::Debug;
 
 /// What the predictions of a batch should have been.
@@ -29,6 +32,12 @@ impl<'a> Target<'a> {
     pub fn weight(&self, i: usize) -> f32 {
         self.weights.map_or(1.0, |weights| weights.slice::<f32>()[i])
     }
+
+    /// The targets of sample `i`.
+    fn row(&self, i: usize) -> &'a [f32] {
+        let columns = self.y.shape().last();
+        &self.y.slice::<f32>()[i * columns..][..columns]
+    }
 }
 
 /// How wrong predictions are, and which way is better.
@@ -36,16 +45,45 @@ pub trait Loss: Debug + Send {
     /// Keras's name, such as `categorical_crossentropy`.
     fn name(&self) -> &'static str;
 
-    /// Tells the loss that from now on it is given the logits of a softmax instead of
-    /// probabilities, and whether it can work with them. One that cannot says `false`, and the
-    /// softmax stays in the network.
-    fn take_logits(&mut self) -> bool {
+    /// The loss of one sample, from its predictions and its targets; ∂loss/∂prediction goes to
+    /// `gradient` by index, once for each. Worked out in f64: a batch has some dozens of numbers.
+    fn sample(
+        &self,
+        prediction: &[f32],
+        target: &[f32],
+        gradient: &mut dyn FnMut(usize, f64),
+    ) -> f64;
+
+    /// The shape of the targets for predictions of this shape: the same, unless the loss says
+    /// otherwise.
+    fn target_shape(&self, predictions: Shape) -> Shape {
+        predictions
+    }
+
+    /// Tells the loss that from now on it is given what comes before the activation `head` instead
+    /// of what comes out of it, and whether it can work with that: the logits of a softmax or a
+    /// sigmoid. One that cannot says `false` and changes nothing, and `head` stays in the network.
+    fn take_logits(&mut self, head: Activation) -> bool {
+        let _ = head;
         false
+    }
+
+    /// What counts as a hit; nothing where predictions are numbers and not decisions, and then no
+    /// `accuracy` belongs into the logs.
+    fn accuracy(&self) -> Option<Accuracy> {
+        None
+    }
+
+    /// Whether a sample with these targets counts. The loss of a batch is the mean over those that
+    /// do.
+    fn counts(&self, target: &[f32]) -> bool {
+        let _ = target;
+        true
     }
 
     /// Adds the losses and hits of a batch to `tally`; where `gradient` is given, writes
     /// ∂(mean loss of the batch)/∂predictions into it. Predictions and gradient are
-    /// N·outputs; the targets are what the loss says.
+    /// N·outputs; the targets are of [`Loss::target_shape`].
     ///
     /// # Panics
     /// If the shapes do not fit each other.
@@ -54,7 +92,41 @@ pub trait Loss: Debug + Send {
         cx: &mut Context,
         predictions: &Tensor,
         targets: Target<'_>,
-        gradient: Option<&mut Tensor>,
+        mut gradient: Option<&mut Tensor>,
         tally: &mut Tally,
-    );
+    ) {
+        match &cx.device {
+            Device::Cpu => {}
+            Device::Cuda(gpu) => match *gpu {},
+        }
+        let (samples, outputs) = (predictions.shape().batch(), predictions.shape().last());
+        let expected = self.target_shape(predictions.shape());
+        assert_eq!(targets.y.shape(), expected, "targets for {}", self.name());
+        let counted = (0..samples).filter(|&i| self.counts(targets.row(i))).count();
+        // 1, unless samples are ignored: the others then share their part of the mean.
+        let share = samples as f64 / counted.max(1) as f64;
+        for i in 0..samples {
+            let row = i * outputs..(i + 1) * outputs;
+            let (prediction, target) = (&predictions.slice::<f32>()[row.clone()], targets.row(i));
+            let mut into = gradient.as_deref_mut().map(|g| &mut g.slice_mut::<f32>()[row]);
+            let weight = f64::from(targets.weight(i)) * share;
+            let mut write = |k: usize, d: f64| {
+                if let Some(into) = &mut into {
+                    into[k] = (weight * d / samples as f64) as f32;
+                }
+            };
+            match self.counts(target) {
+                true => tally.loss_sum += weight * self.sample(prediction, target, &mut write),
+                false => (0..outputs).for_each(|k| write(k, 0.0)),
+            }
+            if let Some(accuracy) = self.accuracy() {
+                tally.correct += accuracy.hits(prediction, target);
+                tally.judged += accuracy.judged(outputs);
+            }
+        }
+        tally.samples += samples as u64;
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -5,9 +5,13 @@
 //! the bar below is its share of all parameters. The block at its side is the output to scale: its
 //! face is the image, its depth the channels, a row of numbers is a column. Lengths are square
 //! roots, so that a 128 · 128 · 3 image and 14 · 14 · 128 features can be seen side by side.
+//! The layers inside a container stand on its card, branches side by side.
+
+mod branches;
 
 use crate::summary::{Row, memory, shortened, thousands};
 use crate::{Config, Layer, Sequential, ShapeError, Summary};
+use branches::Lane;
 use gradus_tensor::Shape;
 use serde_json::Value;
 
@@ -26,7 +30,8 @@ const DETAILS: usize = 38;
 const STYLE: &str = "text{font-family:Inter,'Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',\
     sans-serif;fill:#0f172a}.title{font-size:24px;font-weight:700}.name{font-size:14px;\
     font-weight:700}.small{font-size:12px}.quiet{font-size:12px;fill:#475569}\
-    .way{fill:none;stroke:#94a3b8;stroke-width:2}";
+    .tiny{font-size:10px}.way{fill:none;stroke:#94a3b8;stroke-width:2}\
+    .lane{fill:none;stroke:#94a3b8;stroke-width:1.5}";
 
 /// What a card says.
 struct Card {
@@ -36,6 +41,8 @@ struct Card {
     /// Output extents without the batch.
     extents: Vec<usize>,
     params: usize,
+    /// The layers inside, branch by branch.
+    lanes: Vec<Lane>,
 }
 
 /// An SVG of `model` and of what it makes of inputs of this shape. The parameters shown are those
@@ -51,6 +58,7 @@ pub fn picture(model: &Sequential, input: Shape) -> Result<String, ShapeError> {
         details: String::new(),
         extents: input.dims().iter().skip(1).copied().collect(),
         params: 0,
+        lanes: Vec::new(),
     }];
     // The configs of the chain, not of the layers: they know of a softmax that was split off.
     let layers = model.children().into_iter().zip(model.configs()).zip(summary.rows());
@@ -59,17 +67,14 @@ pub fn picture(model: &Sequential, input: Shape) -> Result<String, ShapeError> {
 }
 
 fn card(layer: &dyn Layer, config: &Config, row: &Row) -> Card {
-    let mut details = details(config);
-    match layer.children().len() {
-        0 => {}
-        n => details.push(format!("{n} layers")),
-    }
+    let details = details(config);
     Card {
         name: row.name.clone(),
         class_name: row.class_name.clone(),
         details: details.join(" · "),
         extents: row.output.dims().iter().skip(1).copied().collect(),
         params: row.total(),
+        lanes: branches::lanes(layer),
     }
 }
 
@@ -118,15 +123,15 @@ fn colour(class_name: &str) -> &'static str {
         ("Flatten", "#0e7490"),
         ("Dense", "#047857"),
         ("Activation", "#be185d"),
+        ("LU", "#be185d"),
     ];
     let kind = kinds.iter().find(|(part, _)| class_name.contains(part));
     kind.map_or("#334155", |(_, colour)| colour)
 }
 
 fn draw(cards: &[Card], summary: &Summary) -> String {
-    let (columns, rows) = arrangement(cards.len());
-    let width = 2.0 * MARGIN + PITCH[0] * (columns - 1) as f64 + CARD[0];
-    let height = TOP + PITCH[1] * (rows - 1) as f64 + CARD[1] + MARGIN;
+    let heights: Vec<f64> = cards.iter().map(|card| branches::height(&card.lanes)).collect();
+    let (corners, [width, height]) = arrangement(&heights);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" role=\"img\">\n<title>Sequential: {} layers, {} \
@@ -138,24 +143,48 @@ fn draw(cards: &[Card], summary: &Summary) -> String {
     svg += &title(summary);
     let scale = Scale::of(cards);
     for (i, card) in cards.iter().enumerate() {
-        let corner = |i: usize| {
-            let (column, row) = ((i / rows) as f64, (i % rows) as f64);
-            [MARGIN + PITCH[0] * column, TOP + PITCH[1] * row]
-        };
-        svg += &card_at(corner(i), card, summary.total());
-        svg += &block(corner(i), card, &scale);
-        if i + 1 < cards.len() {
-            svg += &way(corner(i), corner(i + 1));
+        svg += &card_at(corners[i], heights[i], card, summary.total());
+        svg += &block(corners[i], card, &scale);
+        svg += &branches::draw(corners[i], &card.lanes);
+        if let Some(next) = corners.get(i + 1) {
+            svg += &way(corners[i], heights[i], *next);
         }
     }
     svg + "</svg>\n"
 }
 
-/// Columns and rows for `n` cards: half as wide again as high, at most four columns.
-fn arrangement(n: usize) -> (usize, usize) {
-    let columns = (1.5 * n as f64 * PITCH[1] / PITCH[0]).sqrt().round().clamp(1.0, 4.0) as usize;
-    let rows = n.div_ceil(columns);
-    (n.div_ceil(rows), rows)
+/// Where cards of these heights begin, and the extents of the whole: half as wide again as high, at
+/// most four columns, none higher than it has to be.
+fn arrangement(heights: &[f64]) -> (Vec<[f64; 2]>, [f64; 2]) {
+    let gap = PITCH[1] - CARD[1];
+    let total: f64 = heights.iter().map(|height| height + gap).sum();
+    let columns = (1.5 * total / PITCH[0]).sqrt().round().clamp(1.0, 4.0);
+    let mut most = (total / columns).floor();
+    loop {
+        let corners = packed(heights, most);
+        let right = corners.iter().fold(0.0f64, |right, corner| right.max(corner[0]));
+        if right <= MARGIN + PITCH[0] * (columns - 1.0) {
+            let ends = corners.iter().zip(heights).map(|([_, y], height)| y + height);
+            let bottom = ends.fold(0.0f64, f64::max);
+            return (corners, [right + CARD[0] + MARGIN, bottom + MARGIN]);
+        }
+        most += 4.0;
+    }
+}
+
+/// The same in columns of at most that height, a card that is higher alone in its own.
+fn packed(heights: &[f64], most: f64) -> Vec<[f64; 2]> {
+    let gap = PITCH[1] - CARD[1];
+    let [mut x, mut y] = [MARGIN, TOP];
+    let mut corners = Vec::with_capacity(heights.len());
+    for height in heights {
+        if y > TOP && y - TOP + height + gap > most {
+            [x, y] = [x + PITCH[0], TOP];
+        }
+        corners.push([x, y]);
+        y += height + gap;
+    }
+    corners
 }
 
 /// Two lines of counts, short enough for a picture of one column.
@@ -174,8 +203,8 @@ fn title(summary: &Summary) -> String {
         + &text([MARGIN, 95.0], "quiet", "", &kinds)
 }
 
-fn card_at([x, y]: [f64; 2], card: &Card, total: usize) -> String {
-    let (colour, [width, height]) = (colour(&card.class_name), CARD);
+fn card_at([x, y]: [f64; 2], height: f64, card: &Card, total: usize) -> String {
+    let (colour, width) = (colour(&card.class_name), CARD[0]);
     let mut svg = format!(
         "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"10\" \
          fill=\"#ffffff\" stroke=\"#cbd5e1\"/>\n<path d=\"M{} {y}a10 10 0 0 0 -10 10v{}a10 10 \
@@ -191,7 +220,7 @@ fn card_at([x, y]: [f64; 2], card: &Card, total: usize) -> String {
     };
     svg += &text([left, y + 45.0], "small", colour, &escaped(&what, DETAILS));
     svg += &text([left, y + 66.0], "small", "", &numbers(card, total));
-    svg + &bar([left, y + height - 9.0], card, total)
+    svg + &bar([left, y + CARD[1] - 9.0], card, total)
 }
 
 /// The layer's part of all parameters, where it is large enough to be seen.
@@ -277,12 +306,12 @@ fn block([x, y]: [f64; 2], card: &Card, scale: &Scale) -> String {
 }
 
 /// The arrow from one card to the next: down, or over to the head of the next column.
-fn way(from: [f64; 2], to: [f64; 2]) -> String {
+fn way(from: [f64; 2], height: f64, to: [f64; 2]) -> String {
     let ([x0, y0], [x1, y1]) = (from, to);
     let centre = CARD[0] / 2.0;
     let head = "fill=\"#94a3b8\"";
     if x0 == x1 {
-        let (x, top, end) = (x0 + centre, y0 + CARD[1] + 3.0, y1 - 3.0);
+        let (x, top, end) = (x0 + centre, y0 + height + 3.0, y1 - 3.0);
         return format!(
             "<path class=\"way\" d=\"M{x} {top}V{}\"/><path d=\"M{x} {end}l-5 -8h10z\" {head}/>\n",
             end - 8.0,
@@ -320,7 +349,7 @@ fn escaped(text: &str, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::summary::tests::Toy;
-    use crate::{Dropout, Flatten, Init};
+    use crate::{Activation, Concatenate, Dropout, Flatten, Init, Residual};
     use gradus_tensor::Device;
     use serde_json::json;
 
@@ -377,9 +406,45 @@ mod tests {
             let svg = picture(&chain, Shape::new(&INPUT)).unwrap();
             assert!(is_balanced(&svg));
             assert_eq!(svg.matches("class=\"name\"").count(), n + 1);
-            let (columns, rows) = arrangement(n + 1);
-            assert!(columns * rows > n && (columns - 1) * rows < n + 1, "{columns} of {rows}");
+            let (corners, _) = arrangement(&vec![CARD[1]; n + 1]);
+            let mut heads =
+                corners.iter().filter(|corner| corner[1] == TOP).map(|corner| corner[0]);
+            let columns = heads.clone().count();
+            assert!(columns <= 4 && heads.all(|x| x < MARGIN + PITCH[0] * columns as f64));
         }
+    }
+
+    #[test]
+    fn columns_are_as_high_as_they_have_to_be() {
+        let (corners, extents) = arrangement(&[CARD[1]; 18]);
+        assert_eq!([corners[5][1], corners[6][1]], [TOP + 5.0 * PITCH[1], TOP], "six in a column");
+        assert_eq!(extents[1], TOP + 5.0 * PITCH[1] + CARD[1] + MARGIN);
+        let (corners, _) = arrangement(&[84.0, 2000.0, 84.0]);
+        assert_eq!(corners, [0.0, 1.0, 2.0].map(|column| [MARGIN + PITCH[0] * column, TOP]));
+    }
+
+    #[test]
+    fn branches_stand_side_by_side_on_their_card() {
+        let body = Sequential::new().add(Dropout::new(0.1)).add(Dropout::new(0.2));
+        let model = Sequential::new()
+            .add(Residual::new(body).activation(Activation::Relu))
+            .add(Concatenate::new().branch(Flatten).branch(Flatten).branch(Flatten));
+        let svg = picture(&model, Shape::new(&[1, 3, 3, 2])).unwrap();
+        assert!(is_balanced(&svg), "{svg}");
+        for text in
+            [">Residual · relu<", ">Dropout<", ">0.2<", ">Concatenate<", ">3 × 3 × 2<", ">54<"]
+        {
+            assert!(svg.contains(text), "{text} is missing in {svg}");
+        }
+        let left = |text: &str| {
+            let tags = svg.lines().filter(|line| line.contains(text));
+            tags.map(|tag| tag.split('"').nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let flattens = left(">Flatten<");
+        assert_eq!(flattens.len(), 3);
+        assert!(flattens[0] != flattens[1] && flattens[1] != flattens[2], "side by side");
+        let dropouts = left(">Dropout<");
+        assert!(dropouts.len() == 2 && dropouts[0] == dropouts[1], "one below the other");
     }
 
     #[test]

@@ -57,16 +57,21 @@ impl Sequential {
         self
     }
 
-    /// Takes the closing softmax off the chain, which from then on ends in logits.
+    /// Takes the closing activation off the chain where `absorbs` says that the loss works on what
+    /// comes before it: `network.split_head(|head| loss.take_logits(head))`. One that was taken off
+    /// for another loss is put back first.
     ///
-    /// A loss wants logits, because log(softmax) of a saturated probability is lost, so a model
-    /// that is trained splits its head off, as Keras does behind the scenes. Whoever wants
-    /// probabilities applies [`Sequential::head`]. The description still names the softmax.
-    pub fn split_head(&mut self) {
-        if let Some(last) = self.layers.last_mut()
-            && self.head == Activation::Linear
-        {
-            self.head = last.take_activation();
+    /// A loss wants logits, because the logarithm of a saturated probability is lost, so a model
+    /// that is trained splits its softmax or sigmoid off, as Keras does behind the scenes. Whoever
+    /// wants probabilities applies [`Sequential::head`]. The description still names it.
+    pub fn split_head(&mut self, absorbs: impl FnOnce(Activation) -> bool) {
+        let last = self.layers.last_mut().and_then(|layer| layer.closing_activation());
+        let Some(activation) = last else { return };
+        if self.head != Activation::Linear {
+            *activation = std::mem::take(&mut self.head);
+        }
+        if absorbs(*activation) {
+            self.head = std::mem::take(activation);
         }
     }
 
@@ -371,7 +376,7 @@ mod tests {
     #[test]
     fn the_description_rebuilds_the_chain_with_its_softmax() {
         let mut chain = small();
-        chain.split_head();
+        chain.split_head(|head| head == Activation::Softmax);
         assert_eq!(chain.head(), Activation::Softmax);
         let config = chain.config();
         let again = Sequential::from_config(&config, &Registry::default()).unwrap();
@@ -379,6 +384,19 @@ mod tests {
         assert_eq!(again.names, chain.names);
         let last = &config.config["layers"][6];
         assert_eq!(last["config"]["activation"], "softmax");
+    }
+
+    #[test]
+    fn a_head_goes_back_where_the_next_loss_does_not_absorb_it() {
+        let (mut chain, whole) = (small(), small().config());
+        chain.split_head(|_| true);
+        chain.split_head(|head| {
+            assert_eq!(head, Activation::Softmax, "the loss is asked for the activation itself");
+            false
+        });
+        assert_eq!((chain.head(), chain.config()), (Activation::Linear, whole));
+        let last = chain.layers.last_mut().unwrap();
+        assert_eq!(last.closing_activation(), Some(&mut Activation::Softmax));
     }
 
     /// The chain as a function of one image batch: loss = Σ r·y, by training's forward.

@@ -1,7 +1,8 @@
 //! The network as a table, as Keras 3 prints it.
 //!
 //! ```text
-//! Conventions  one row for each layer of the chain, a container being one layer; a parameter is
+//! Conventions  one row for each layer of the chain, a container being one layer; `{summary:#}` has
+//!              a row for each layer inside it too, as Keras's `expand_nested` does. A parameter is
 //!              trainable unless its layer is frozen, a buffer (moving averages) is not; 4 bytes
 //!              each; units of 1024
 //! Layout       the columns end at 45 %, 80 % and 100 % of the line. Keras takes the width of the
@@ -11,7 +12,7 @@
 //!              by character against Keras 3.15.1
 //! ```
 
-use crate::{Layer, Sequential, ShapeError};
+use crate::{Flow, Layer, Sequential, ShapeError};
 use gradus_tensor::{Field, Path, Shape};
 use std::fmt;
 
@@ -31,6 +32,8 @@ pub struct Row {
     pub trainable: usize,
     /// Numbers that none moves: buffers, and the parameters of a frozen layer.
     pub non_trainable: usize,
+    /// The layers inside, if it is a container; their numbers are counted in its own.
+    pub inner: Vec<Row>,
 }
 
 impl Row {
@@ -38,6 +41,14 @@ impl Row {
     #[must_use]
     pub fn total(&self) -> usize {
         self.trainable + self.non_trainable
+    }
+
+    /// The row, and where they are wanted those inside it, each with how deep it lies.
+    fn flatten<'a>(&'a self, level: usize, nested: bool, lines: &mut Vec<(usize, &'a Row)>) {
+        lines.push((level, self));
+        if nested {
+            self.inner.iter().for_each(|row| row.flatten(level + 1, nested, lines));
+        }
     }
 }
 
@@ -63,9 +74,7 @@ impl Summary {
     /// # Errors
     /// If a layer cannot take what the one before it gives.
     pub fn of(model: &Sequential, input: Shape) -> Result<Self, ShapeError> {
-        let shapes = model.shapes(input)?;
-        let layers = model.children().into_iter().zip(shapes);
-        Ok(Self { rows: layers.map(|((name, layer), output)| row(name, layer, output)).collect() })
+        Ok(Self { rows: rows(model, input)? })
     }
 
     /// The layers in order.
@@ -93,6 +102,20 @@ impl Summary {
     }
 }
 
+/// The layers inside a container that is given an x of this shape.
+fn rows(container: &dyn Layer, mut x: Shape) -> Result<Vec<Row>, ShapeError> {
+    let mut found = Vec::new();
+    for (name, layer) in container.children() {
+        let output = layer.output_shape(x).map_err(|e| e.within(name))?;
+        let inner = rows(layer, x).map_err(|e| e.within(name))?;
+        found.push(Row { inner, ..row(name, layer, output) });
+        if container.flow() == Flow::Chain {
+            x = output;
+        }
+    }
+    Ok(found)
+}
+
 fn row(name: &str, layer: &dyn Layer, output: Shape) -> Row {
     let (mut trainable, mut non_trainable) = (0, 0);
     layer.visit(&mut Path::default(), &mut |_, field| match field {
@@ -100,7 +123,8 @@ fn row(name: &str, layer: &dyn Layer, output: Shape) -> Row {
         other => non_trainable += other.value().len(),
     });
     let class_name = layer.config().class_name;
-    Row { name: name.to_owned(), class_name, output, trainable, non_trainable }
+    let (name, inner) = (name.to_owned(), Vec::new());
+    Row { name, class_name, output, trainable, non_trainable, inner }
 }
 
 impl fmt::Display for Summary {
@@ -114,11 +138,15 @@ impl fmt::Display for Summary {
         rule(f, ["┏", "━", "┳", "┓"])?;
         write_row(f, columns, "┃", ["Layer (type)", "Output Shape", "Param #"])?;
         rule(f, ["┡", "━", "╇", "┩"])?;
-        for (i, row) in self.rows.iter().enumerate() {
+        let mut lines = Vec::new();
+        self.rows.iter().for_each(|row| row.flatten(0, f.alternate(), &mut lines));
+        for (i, (level, row)) in lines.into_iter().enumerate() {
             if i > 0 {
                 rule(f, ["├", "─", "┼", "┤"])?;
             }
-            let name = format!("{} ({})", row.name, row.class_name);
+            let branch = if level > 0 { "└ " } else { "" };
+            let (indent, Row { name, class_name, .. }) = ("   ".repeat(level), row);
+            let name = format!("{indent}{branch}{name} ({class_name})");
             write_row(f, columns, "│", [&name, &with_none(row.output), &thousands(row.total())])?;
         }
         rule(f, ["└", "─", "┴", "┘"])?;
@@ -213,7 +241,7 @@ pub(crate) fn memory(bytes: usize) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Config, Dropout, Flatten, Init, Mode, Plan, Saved};
+    use crate::{Concatenate, Config, Dense, Dropout, Flatten, Init, Mode, Plan, Saved};
     use gradus_tensor::{Context, Param, Spec, Tensor, fields};
 
     /// Looks like a dense layer of five units that also counts something.
@@ -324,6 +352,52 @@ Model: \"sequential\"
         let names: Vec<&str> = summary.rows().iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, ["sequential", "dropout"]);
         assert_eq!(summary.rows()[0].total(), 150_008);
+    }
+
+    /// What Keras 3.15.1 prints for such a model, with `line_length=50, expand_nested=True`.
+    const NESTED: &str = "\
+Model: \"sequential\"
+┏━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━┳━━━━━━━━━┓
+┃ Layer (type)        ┃ Output Shape   ┃ Param # ┃
+┡━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━╇━━━━━━━━━┩
+│ sequential          │ (None, 5)      │      35 │
+│ (Sequential)        │                │         │
+├─────────────────────┼────────────────┼─────────┤
+│    └ dense (Dense)  │ (None, 5)      │      35 │
+├─────────────────────┼────────────────┼─────────┤
+│    └ sequential     │ (None, 5)      │       0 │
+│ (Sequential)        │                │         │
+├─────────────────────┼────────────────┼─────────┤
+│       └ dropout     │ (None, 5)      │       0 │
+│ (Dropout)           │                │         │
+├─────────────────────┼────────────────┼─────────┤
+│ dropout (Dropout)   │ (None, 5)      │       0 │
+└─────────────────────┴────────────────┴─────────┘
+ Total params: 35 (140.00 B)
+ Trainable params: 35 (140.00 B)
+ Non-trainable params: 0 (0.00 B)";
+
+    #[test]
+    fn layers_inside_layers_are_shown_as_keras_shows_them() {
+        let inner = Sequential::new().add(Dense::new(5));
+        let inner = inner.add(Sequential::new().add(Dropout::new(0.5)));
+        let mut model = Sequential::new().add(inner).add(Dropout::new(0.5));
+        let input = Shape::new(&[1, 6]);
+        model.build_on(input, &Default::default(), 0).unwrap();
+        let summary = Summary::of(&model, input).unwrap();
+        assert_eq!(format!("{summary:#50}"), NESTED);
+        assert_eq!(format!("{summary:50}").lines().count(), 12);
+    }
+
+    #[test]
+    fn branches_all_take_the_input_of_their_container() {
+        let branches = Concatenate::new().branch(Flatten).branch(Dropout::new(0.5));
+        let model = Sequential::new().add(Flatten).add(branches);
+        let summary = Summary::of(&model, Shape::new(&[1, 2, 3, 4])).unwrap();
+        let row = &summary.rows()[1];
+        let inside: Vec<_> = row.inner.iter().map(|r| (r.name.as_str(), r.output.last())).collect();
+        assert_eq!(inside, [("branch_1", 24), ("branch_2", 24)]);
+        assert_eq!(row.output, Shape::new(&[1, 48]));
     }
 
     #[test]

@@ -8,8 +8,10 @@
 pub struct Tally {
     /// The losses of the samples, added up.
     pub loss_sum: f64,
-    /// Samples whose largest prediction is the class of the largest target.
+    /// Right judgements, of the kind that [`Loss::accuracy`](crate::Loss::accuracy) names.
     pub correct: u64,
+    /// Judgements: one for each sample, or for each label of a sample.
+    pub judged: u64,
     /// Samples.
     pub samples: u64,
 }
@@ -21,10 +23,10 @@ impl Tally {
         self.loss_sum / self.samples as f64
     }
 
-    /// The fraction of hits: Keras's `accuracy`; NaN before the first sample.
+    /// The fraction of right judgements: Keras's `accuracy`; NaN before the first.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.samples as f64
+        self.correct as f64 / self.judged as f64
     }
 }
 
@@ -53,7 +55,7 @@ mod tests {
 
     #[test]
     fn means_are_over_samples() {
-        let tally = Tally { loss_sum: 3.0, correct: 1, samples: 4 };
-        assert_eq!((tally.loss(), tally.accuracy()), (0.75, 0.25));
+        let tally = Tally { loss_sum: 3.0, correct: 1, judged: 2, samples: 4 };
+        assert_eq!((tally.loss(), tally.accuracy()), (0.75, 0.5));
     }
 }

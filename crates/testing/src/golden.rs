@@ -96,6 +96,18 @@ impl Golden {
         ArrayD::from_shape_vec(IxDyn(&shape), values).expect("as many values as the shape says")
     }
 
+    /// An int32 tensor.
+    ///
+    /// # Panics
+    /// If the case has no such field, or it holds another type.
+    #[must_use]
+    pub fn integers(&self, case: &str, field: &str) -> ArrayD<i32> {
+        let (shape, bytes) = self.raw(case, field, Dtype::I32);
+        let words = bytes.as_chunks::<4>().0;
+        let values = words.iter().map(|&w| i32::from_le_bytes(w)).collect();
+        ArrayD::from_shape_vec(IxDyn(&shape), values).expect("as many values as the shape says")
+    }
+
     /// A uint8 tensor.
     ///
     /// # Panics

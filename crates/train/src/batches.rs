@@ -11,7 +11,7 @@ use ndarray::{ArrayView1, ArrayView2, ArrayView4};
 pub struct Batch<'a> {
     /// N·H·W·C, as the network takes them.
     pub images: ArrayView4<'a, f32>,
-    /// N·classes: one-hot, or any other weights of the classes.
+    /// N·outputs: one-hot, class indices or numbers, as the loss takes them.
     pub targets: ArrayView2<'a, f32>,
     /// N: how much each sample counts in the loss; 1 each if absent.
     pub weights: Option<ArrayView1<'a, f32>>,
@@ -36,8 +36,13 @@ pub trait Batches {
     /// Height, width and channels of an image.
     fn image_shape(&self) -> [usize; 3];
 
-    /// The names of the classes, in the order of the targets' columns.
+    /// The names of the classes, in their order; none where targets are numbers.
     fn classes(&self) -> &[String];
+
+    /// Columns of the targets: one for each class, unless overridden.
+    fn outputs(&self) -> usize {
+        self.classes().len()
+    }
 
     /// Begins `epoch`, of which `steps` batches will be asked for, but for the first `done`: those
     /// were trained on before the run was resumed. What comes is what would have come after them.
@@ -77,6 +82,10 @@ impl Batches for DataLoader {
 
     fn classes(&self) -> &[String] {
         DataLoader::classes(self)
+    }
+
+    fn outputs(&self) -> usize {
+        DataLoader::outputs(self)
     }
 
     fn start(&mut self, epoch: u32, done: usize, steps: usize) {

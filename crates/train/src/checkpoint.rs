@@ -151,7 +151,10 @@ struct Snapshot {
     step: usize,
     loss_sum: Exact,
     correct: u64,
+    judged: u64,
     samples: u64,
+    /// What each metric has added up, in their order.
+    metrics: Vec<Vec<Exact>>,
     logs: Logs,
     stop: Option<String>,
     updates: u64,
@@ -171,6 +174,7 @@ struct Identity {
     optimizer: String,
     data: String,
     steps_per_epoch: usize,
+    metrics: Vec<String>,
     callbacks: Vec<String>,
 }
 
@@ -185,6 +189,7 @@ impl Identity {
             optimizer: training.step.optimizer().name().to_owned(),
             data: data.fingerprint(),
             steps_per_epoch,
+            metrics: training.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
             callbacks: callbacks.iter().map(|callback| callback.name().to_owned()).collect(),
         }
     }
@@ -192,14 +197,12 @@ impl Identity {
     /// The first thing in which another run differs: what, and both of it.
     fn difference(&self, other: &Self) -> Option<(&'static str, [String; 2])> {
         let words = |i: &Self| {
-            [
-                i.optimizer.clone(),
-                i.data.clone(),
-                i.steps_per_epoch.to_string(),
-                i.callbacks.join(", "),
-            ]
+            let lists = [&i.metrics, &i.callbacks].map(|list| list.join(", "));
+            let [metrics, callbacks] = lists;
+            let steps = i.steps_per_epoch.to_string();
+            [i.optimizer.clone(), i.data.clone(), steps, metrics, callbacks]
         };
-        let names = ["optimizer", "data or seed", "number of steps per epoch", "list of callbacks"];
+        let names = ["optimizer", "data or seed", "steps per epoch", "metrics", "callbacks"];
         let pairs = words(self).into_iter().zip(words(other));
         let mut named = names.into_iter().zip(pairs);
         named.find(|(_, (a, b))| a != b).map(|(name, (a, b))| (name, [a, b]))
@@ -235,7 +238,9 @@ impl Checkpoint {
             step: at.step,
             loss_sum: Exact(at.tally.loss_sum),
             correct: at.tally.correct,
+            judged: at.tally.judged,
             samples: at.tally.samples,
+            metrics: training.metrics.iter().map(|m| exact(m.sums())).collect(),
             logs: at.logs.clone(),
             stop: at.stop.clone(),
             updates: model.updates(),
@@ -270,6 +275,10 @@ impl Checkpoint {
     fn other_run(&self, what: &'static str, [expected, found]: [String; 2]) -> CheckpointError {
         CheckpointError::OtherRun { path: self.path.clone(), what, expected, found }
     }
+}
+
+fn exact(sums: &[f64]) -> Vec<Exact> {
+    sums.iter().copied().map(Exact).collect()
 }
 
 fn tensor_name(callback: usize, i: usize) -> String {
@@ -311,6 +320,10 @@ impl Model {
             })?;
         }
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        for (metric, sums) in training.metrics.iter_mut().zip(&was.metrics) {
+            let into = metric.sums_mut().iter_mut();
+            into.zip(sums).for_each(|(into, Exact(sum))| *into = *sum);
+        }
         contents.fill(&mut self.network);
         contents.fill(training.step.optimizer_mut());
         training.rate = was.rate.map(|Exact(rate)| rate as f32);
@@ -319,8 +332,8 @@ impl Model {
         self.context.step.seed = was.seed;
         self.context.step.learning_rate = was.learning_rate.0 as f32;
         self.history = was.history;
-        let (Exact(loss_sum), correct, samples) = (was.loss_sum, was.correct, was.samples);
-        let tally = Tally { loss_sum, correct, samples };
+        let Snapshot { loss_sum: Exact(loss_sum), correct, judged, samples, .. } = was;
+        let tally = Tally { loss_sum, correct, judged, samples };
         Ok(Position { epoch: was.epoch, step: was.step, tally, logs: was.logs, stop: was.stop })
     }
 }

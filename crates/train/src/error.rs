@@ -47,11 +47,18 @@ pub enum Error {
         /// Their names.
         names: String,
     },
-    /// The network ends in a softmax, and the loss cannot work on its logits.
-    #[error("{loss} does not go with a network that ends in a softmax")]
-    Loss {
+    /// The data has targets that the loss cannot take.
+    #[error(
+        "{loss} takes {expected} numbers as the target of a sample, the data has {found}: set its \
+         class_mode, or take another loss"
+    )]
+    Targets {
         /// The name of the loss.
         loss: &'static str,
+        /// Numbers that it takes for a sample.
+        expected: usize,
+        /// Numbers that the data has.
+        found: usize,
     },
     /// The memory that was planned is more than there is.
     #[error(

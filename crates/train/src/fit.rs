@@ -10,6 +10,7 @@
 //!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
+use crate::evaluate::measure;
 use crate::profile::WAITING;
 use crate::subnormal;
 use crate::{
@@ -173,6 +174,7 @@ impl Model {
         session.progress.skip(session.at.step);
         if session.at.step == 0 {
             session.at.logs.clear();
+            self.training.iter_mut().flat_map(|t| &mut t.metrics).for_each(|m| m.reset());
             self.tell(session, epoch, |callback, run, control| callback.epoch_start(run, control))?;
         }
         data.start(epoch, session.at.step, session.steps);
@@ -185,7 +187,13 @@ impl Model {
             training.step.train(&mut self.network, &mut self.context, &batch, &mut at.tally);
             at.step += 1;
             at.logs.set("loss", at.tally.loss());
-            at.logs.set("accuracy", at.tally.accuracy());
+            if training.step.loss().accuracy().is_some() {
+                at.logs.set("accuracy", at.tally.accuracy());
+            }
+            if !training.metrics.is_empty() {
+                let answers = training.step.answers(&self.network, &self.context).rows();
+                measure(&mut training.metrics, answers, batch.targets, &mut at.logs);
+            }
             let images = batch.images.dim().0;
             session.progress.step(images, || session.at.logs.entries());
             self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
@@ -217,9 +225,7 @@ impl Model {
         let due = (at.epoch + 1).is_multiple_of(session.fit.validation_freq);
         if let Some(validation) = session.fit.validation_data.as_deref_mut().filter(|_| due) {
             let steps = session.fit.validation_steps.unwrap_or(validation.batches());
-            let scores = self.evaluate_epoch(validation, at.epoch, steps)?;
-            at.logs.set("val_loss", scores.loss);
-            at.logs.set("val_accuracy", scores.accuracy);
+            self.evaluate_epoch(validation, at.epoch, steps)?.log(&mut at.logs);
         }
         at.logs.set("lr", f64::from(self.context.step.learning_rate));
         Ok(())

@@ -7,6 +7,7 @@
 //! | build, compile, evaluate, predict | [`Model`] |
 //! | early stopping, learning rate on a plateau | [`EarlyStopping`], [`ReduceLROnPlateau`] |
 //! | the table of epochs, its CSV and its plots | [`History`], [`plot`] |
+//! | accuracy, precision, recall, F1, AUC | [`metrics`] |
 //! | models on disk, versions | [`Model::save`], [`Model::load`], in `save.rs` |
 //!
 //! Where batches come from is a trait, [`Batches`]; the loader of `gradus-data` implements it.
@@ -19,11 +20,13 @@ mod callbacks;
 mod checkpoint;
 mod confusion_matrix;
 mod error;
+mod evaluate;
 mod exact;
 mod fit;
 pub mod history;
 mod interrupt;
 mod memory;
+pub mod metrics;
 mod model;
 mod not_finite;
 pub mod plot;
@@ -43,12 +46,13 @@ pub use callbacks::{
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use confusion_matrix::{ClassReport, ConfusionMatrix};
 pub use error::Error;
+pub use evaluate::Evaluation;
 pub use fit::Fit;
 pub use gradus_data::{WriteError, write_beside};
 pub use history::{History, Mode};
 pub use interrupt::on_signals;
 pub use memory::{Memory, Planned};
-pub use model::{Evaluation, Model};
+pub use model::Model;
 pub use not_finite::NotFinite;
 pub use profile::ProfileTable;
 pub use progress::{Progress, Verbosity};

@@ -1,9 +1,9 @@
 //! Input, output and everything between, for batches up to a size.
 
 use crate::Batch;
-use gradus_layers::{Layer, Mode, Plan, Saved, Sequential, ShapeError, argmax};
+use gradus_layers::{Activation, Layer, Mode, Plan, Saved, Sequential, ShapeError, argmax};
 use gradus_tensor::{Context, Shape, Spec, Tensor};
-use ndarray::{ArrayView4, Ix2, Ix4};
+use ndarray::{ArrayView1, ArrayView4, Ix2, Ix4};
 
 /// The memory of a network at work. A smaller batch uses the front of it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Memory {
     /// N.
     pub(crate) weights: Tensor,
     pub(crate) y: Tensor,
+    /// y behind the closing activation: probabilities, where y are logits.
+    answers: Tensor,
     pub(crate) saved: Saved,
 }
 
@@ -22,6 +24,7 @@ pub struct Memory {
 #[derive(Debug)]
 pub struct Planned {
     input: Shape,
+    targets: Shape,
     plan: Plan,
 }
 
@@ -37,28 +40,42 @@ impl Planned {
             let expected = format!("expected a network that ends in (N, classes), not {output}");
             return Err(ShapeError::new(input, expected));
         }
-        Ok(Self { input, plan })
+        Ok(Self { input, targets: plan.output.shape, plan })
+    }
+
+    /// The shape of y.
+    #[must_use]
+    pub fn output(&self) -> Shape {
+        self.plan.output.shape
+    }
+
+    /// With targets of another shape than the outputs.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Shape) -> Self {
+        self.targets = targets;
+        self
     }
 
     /// How much that is.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let floats = self.plan.scratch + self.input.len() + self.input.batch();
-        (4 * floats + 2 * self.plan.output.bytes() + self.plan.bytes()) as u64
+        (4 * floats + 3 * self.plan.output.bytes() + self.plan.bytes()) as u64
     }
 
     /// Makes the memory.
     #[must_use]
     pub fn make(self, cx: &mut Context) -> Memory {
-        let Self { input, plan } = self;
+        let Self { input, targets, plan } = self;
         cx.workspace.scratch.reserve(plan.scratch);
         let zeros = |spec| Tensor::zeros(spec, &cx.device);
         Memory {
             largest: input,
             x: zeros(Spec::f32(input)),
-            targets: zeros(plan.output),
+            targets: zeros(Spec::f32(targets)),
             weights: zeros(Spec::f32(Shape::new(&[input.batch()]))),
             y: zeros(plan.output),
+            answers: zeros(plan.output),
             saved: Saved::allocate(&plan, &cx.device),
         }
     }
@@ -84,7 +101,8 @@ impl Memory {
             self.x.set_shape(self.largest.with_batch(n));
             self.saved.set_batch(n);
             self.y.set_shape(self.saved.output());
-            self.targets.set_shape(self.saved.output());
+            self.answers.set_shape(self.saved.output());
+            self.targets.set_shape(self.targets.shape().with_batch(n));
             self.weights.set_shape(Shape::new(&[n]));
         }
         self.x.view_mut::<f32, Ix4>().assign(&images);
@@ -101,8 +119,23 @@ impl Memory {
         }
         if !class_weight.is_empty() {
             for (weight, target) in weights.iter_mut().zip(batch.targets.rows()) {
-                *weight *= class_weight[argmax(target)];
+                *weight *= class_weight[class(target)];
             }
         }
+    }
+
+    /// What the network answers: y with its closing activation `head`, one row a sample.
+    pub(crate) fn answers(&mut self, head: Activation, cx: &Context) -> &Tensor {
+        self.answers.slice_mut::<f32>().copy_from_slice(self.y.slice());
+        head.forward(cx, &mut self.answers);
+        &self.answers
+    }
+}
+
+/// The class that a target says: the largest of several, or the number itself.
+pub(crate) fn class(target: ArrayView1<'_, f32>) -> usize {
+    match target.len() {
+        1 => target[0] as usize,
+        _ => argmax(target),
     }
 }

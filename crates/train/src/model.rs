@@ -1,12 +1,11 @@
 //! A network at work: built, compiled, fitted, evaluated, asked.
 //!
 //! The words are Keras's. What they do stands elsewhere: a step in `step.rs`, the loop in
-//! `fit.rs`, files in `save.rs`.
+//! `fit.rs`, evaluation in `evaluate.rs`, files in `save.rs`.
 
-use crate::{Batches, ConfusionMatrix, Error, History, Memory, Planned, Step};
-use gradus_layers::{
-    Activation, Layer, Loss, Mode, Sequential, ShapeError, Summary, Tally, argmax,
-};
+use crate::metrics::Metric;
+use crate::{Batches, Error, History, Memory, Planned, Step};
+use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Fields, Shape};
 use ndarray::{Array2, ArrayView4};
@@ -33,6 +32,8 @@ pub(crate) struct Training {
     pub(crate) rate: Option<f32>,
     /// Updates that were made before the model was compiled: its schedule begins there.
     pub(crate) before: u64,
+    /// What is measured beside loss and accuracy.
+    pub(crate) metrics: Vec<Box<dyn Metric>>,
 }
 
 impl Training {
@@ -41,17 +42,6 @@ impl Training {
         let schedule = self.step.optimizer().schedule();
         self.rate.unwrap_or_else(|| schedule.at(updates - self.before))
     }
-}
-
-/// How good a model is on some data.
-#[derive(Clone, Debug)]
-pub struct Evaluation {
-    /// The mean loss of a sample.
-    pub loss: f64,
-    /// The fraction of samples whose most probable class is the right one.
-    pub accuracy: f64,
-    /// Which classes were taken for which.
-    pub confusion: ConfusionMatrix,
 }
 
 impl Model {
@@ -68,7 +58,6 @@ impl Model {
     ) -> Result<Self, ShapeError> {
         let [h, w, c] = image;
         network.build_on(Shape::new(&[1, h, w, c]), &context.device, seed)?;
-        network.split_head();
         context.step.seed = seed;
         Ok(Self {
             network,
@@ -99,23 +88,36 @@ impl Model {
 
     /// Makes the model ready to learn.
     ///
-    /// Where the network ends in a softmax and the loss can work on its logits, the loss does, as
-    /// in Keras: log(softmax(z)) is exact where the logarithm of a saturated probability is not.
+    /// Where the network ends in a softmax or a sigmoid and the loss can work on its logits, the
+    /// loss does, as in Keras: log(softmax(z)) is exact where the logarithm of a saturated
+    /// probability is not.
     ///
     /// # Errors
     /// If the network's output is not one row of classes for each sample.
     pub fn compile(
         &mut self,
         optimizer: impl Optimizer + 'static,
-        mut loss: impl Loss + 'static,
+        loss: impl Loss + 'static,
     ) -> Result<(), Error> {
-        if self.network.head() == Activation::Softmax && !loss.take_logits() {
-            return Err(Error::Loss { loss: loss.name() });
-        }
+        self.compile_with_metrics(optimizer, loss, Vec::new())
+    }
+
+    /// Makes the model ready to learn, and to be measured by more than its loss and the accuracy
+    /// that goes with it: Keras's `metrics=[…]`, which do not see the weights of samples.
+    ///
+    /// # Errors
+    /// As [`Model::compile`].
+    pub fn compile_with_metrics(
+        &mut self,
+        optimizer: impl Optimizer + 'static,
+        mut loss: impl Loss + 'static,
+        metrics: Vec<Box<dyn Metric>>,
+    ) -> Result<(), Error> {
+        self.network.split_head(|head| loss.take_logits(head));
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
-        self.training = Some(Training { step, rate: None, before: self.updates() });
+        self.training = Some(Training { step, rate: None, before: self.updates(), metrics });
         Ok(())
     }
 
@@ -188,44 +190,6 @@ impl Model {
         Ok(())
     }
 
-    /// Mean loss, accuracy and confusion over `steps` batches, or all of them.
-    ///
-    /// # Errors
-    /// If the model is not compiled, the data does not fit it or cannot be read, or there is none.
-    pub fn evaluate(
-        &mut self,
-        data: &mut dyn Batches,
-        steps: Option<usize>,
-    ) -> Result<Evaluation, Error> {
-        self.plan_for(data)?;
-        let steps = steps.unwrap_or(data.batches());
-        self.evaluate_epoch(data, 0, steps)
-    }
-
-    /// One pass over `steps` batches of the data's `epoch`.
-    pub(crate) fn evaluate_epoch(
-        &mut self,
-        data: &mut dyn Batches,
-        epoch: u32,
-        steps: usize,
-    ) -> Result<Evaluation, Error> {
-        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
-        let mut confusion = ConfusionMatrix::new(data.classes().to_vec());
-        let mut tally = Tally::default();
-        data.start(epoch, 0, steps);
-        while let Some(batch) = data.next_batch() {
-            let batch = batch?;
-            let y = training.step.evaluate(&self.network, &mut self.context, &batch, &mut tally);
-            for (row, target) in y.rows::<f32>().rows().into_iter().zip(batch.targets.rows()) {
-                confusion.add(argmax(target), argmax(row));
-            }
-        }
-        if tally.samples == 0 {
-            return Err(Error::NoBatches);
-        }
-        Ok(Evaluation { loss: tally.loss(), accuracy: tally.accuracy(), confusion })
-    }
-
     /// The probabilities of the classes for each image (N·H·W·C, already rescaled): N·classes.
     ///
     /// # Errors
@@ -259,10 +223,21 @@ impl Model {
         if data.image_shape() != self.image {
             return Err(Error::Images { expected: self.image, found: data.image_shape() });
         }
-        let outputs = self.network.output_shape(self.input(1))?.last();
-        if data.classes().len() != outputs {
-            let (found, names) = (data.classes().len(), data.classes().join(", "));
-            return Err(Error::Classes { expected: outputs, found, names });
+        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        let [h, w, c] = self.image;
+        let outputs = self.network.output_shape(Shape::new(&[1, h, w, c]))?;
+        let wanted = training.step.loss().target_shape(outputs).last();
+        let (found, names) = (data.classes().len(), data.classes().join(", "));
+        if data.outputs() == found && found != wanted {
+            return Err(Error::Classes { expected: outputs.last(), found, names });
+        }
+        if data.outputs() != wanted {
+            let (loss, found) = (training.step.loss().name(), data.outputs());
+            return Err(Error::Targets { loss, expected: wanted, found });
+        }
+        let sparse = training.step.loss().accuracy() == Some(Accuracy::SparseCategorical);
+        if sparse && found > outputs.last() {
+            return Err(Error::Classes { expected: outputs.last(), found, names });
         }
         let input = self.input(data.batch_size());
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;

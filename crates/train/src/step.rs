@@ -40,7 +40,7 @@ impl Step {
         loss: Box<dyn Loss>,
         mut optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
-        let [training, validation] = memories(network, input, cx)?;
+        let [training, validation] = memories(network, loss.as_ref(), input, cx)?;
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         optimizer.build(network, &cx.device);
         let (class_weight, path) = (Vec::new(), Path::default());
@@ -58,7 +58,7 @@ impl Step {
         cx: &mut Context,
     ) -> Result<(), Error> {
         if !self.training.holds(input.batch()) {
-            [self.training, self.validation] = memories(network, input, cx)?;
+            [self.training, self.validation] = memories(network, self.loss.as_ref(), input, cx)?;
             self.dy = Tensor::zeros(self.training.output().spec(), &cx.device);
         }
         Ok(())
@@ -73,6 +73,12 @@ impl Step {
     /// The optimizer, to be filled from a checkpoint.
     pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
         self.optimizer.as_mut()
+    }
+
+    /// The loss.
+    #[must_use]
+    pub fn loss(&self) -> &dyn Loss {
+        self.loss.as_ref()
     }
 
     pub(crate) fn training_memory(&self) -> &Memory {
@@ -126,8 +132,14 @@ impl Step {
         cx.step.step += 1;
     }
 
+    /// What the network answered to the last training batch: its outputs behind the activation
+    /// that was taken off its end.
+    pub(crate) fn answers(&mut self, network: &Sequential, cx: &Context) -> &Tensor {
+        self.training.answers(network.head(), cx)
+    }
+
     /// Judges one batch with frozen statistics; loss and hits go into `tally`. Returns the
-    /// network's outputs, one row a sample.
+    /// network's answers, one row a sample: probabilities, where it ends in a softmax or sigmoid.
     ///
     /// # Panics
     /// If the batch is larger than planned.
@@ -146,14 +158,23 @@ impl Step {
         self.loss.evaluate(cx, y, target, None, tally);
         let penalty = regularizer::penalty(cx, &mut self.path, network);
         tally.loss_sum += penalty * batch.images.dim().0 as f64;
-        y
+        self.validation.answers(network.head(), cx)
     }
 }
 
 /// The memory of training and of validation: planned, held against what there is, made.
-fn memories(network: &Sequential, input: Shape, cx: &mut Context) -> Result<[Memory; 2], Error> {
-    let training = Planned::new(network, input, Mode::Train)?;
-    let validation = Planned::new(network, input, Mode::Infer)?;
+fn memories(
+    network: &Sequential,
+    loss: &dyn Loss,
+    input: Shape,
+    cx: &mut Context,
+) -> Result<[Memory; 2], Error> {
+    let planned = |mode| {
+        let planned = Planned::new(network, input, mode)?;
+        let targets = loss.target_shape(planned.output());
+        Ok::<_, Error>(planned.with_targets(targets))
+    };
+    let (training, validation) = (planned(Mode::Train)?, planned(Mode::Infer)?);
     let needed = training.bytes() + validation.bytes();
     match available() {
         Some(available) if needed > available => {

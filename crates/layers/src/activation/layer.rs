@@ -251,11 +251,8 @@ impl<O: Options> Layer for AsLayer<O> {
         Config::new(O::CLASS_NAME, &self.options)
     }
 
-    fn take_activation(&mut self) -> Activation {
-        match self.activation {
-            Activation::Softmax => std::mem::take(&mut self.activation),
-            _ => Activation::Linear,
-        }
+    fn closing_activation(&mut self) -> Option<&mut Activation> {
+        Some(&mut self.activation)
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {

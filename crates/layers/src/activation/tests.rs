@@ -158,11 +158,11 @@ fn activations_are_layers_too() {
 fn a_closing_softmax_is_handed_over_and_still_described() {
     let mut chain = Sequential::new().add(Softmax::new());
     let config = chain.config();
-    chain.split_head();
+    chain.split_head(|head| head == Activation::Softmax);
     assert_eq!(chain.head(), Activation::Softmax);
     let again = Sequential::from_config(&chain.config(), &Registry::default()).unwrap();
     assert_eq!(again.config(), config);
-    assert_eq!(ReLU::new().take_activation(), Activation::Linear);
+    assert_eq!(ReLU::new().closing_activation(), Some(&mut Activation::Relu));
 }
 
 #[test]

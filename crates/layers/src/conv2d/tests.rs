@@ -367,13 +367,11 @@ fn shapes_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn only_a_softmax_is_handed_over() {
-    let mut softmax = Conv2D::new(4, 1).activation(Activation::Softmax);
-    assert_eq!(softmax.take_activation(), Activation::Softmax);
-    assert_eq!(softmax.take_activation(), Activation::Linear);
-    let mut relu = Conv2D::new(4, 1).activation(Activation::Relu);
-    assert_eq!(relu.take_activation(), Activation::Linear);
-    assert_eq!(relu.options.activation, Activation::Relu);
+fn the_activation_can_be_taken_off() {
+    let mut head = Conv2D::new(4, 1).activation(Activation::Softmax);
+    let taken = head.closing_activation().map(std::mem::take);
+    assert_eq!(taken, Some(Activation::Softmax));
+    assert_eq!(head.options.activation, Activation::Linear);
 }
 
 /// PyTorch's numbers, by hand: a 3·3 image under `padding=1, stride=2` and under two groups.

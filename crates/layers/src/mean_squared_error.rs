@@ -1,0 +1,73 @@
+//! Mean squared error: how far the predictions are from the numbers, large errors above all.
+//!
+//! ```text
+//! Formula      l = Σₖ (pₖ − tₖ)² / K; the loss of a batch is the mean over its samples
+//! Shapes       p, t: N·K
+//! Backward     dpₖ = 2 (pₖ − tₖ) / (K N)
+//! Conventions  a few large errors weigh more than many small ones. There is no accuracy:
+//!              a number is not right or wrong
+//! Reference    Keras 3, `losses.mean_squared_error`
+//! ```
+
+use crate::Loss;
+
+/// The formula for one number: the loss, and its derivative by the prediction.
+pub mod definition {
+    use gradus_tensor::Real;
+
+    /// From the prediction p and the target t.
+    pub fn loss<T: Real>(p: T, t: T) -> (T, T) {
+        let error = p - t;
+        (error * error, error + error)
+    }
+}
+
+/// Keras's `MeanSquaredError`. In PyTorch: `nn.MSELoss`, which divides by all N·K numbers just so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeanSquaredError;
+
+impl Loss for MeanSquaredError {
+    fn name(&self) -> &'static str {
+        "mean_squared_error"
+    }
+
+    fn sample(
+        &self,
+        prediction: &[f32],
+        target: &[f32],
+        gradient: &mut dyn FnMut(usize, f64),
+    ) -> f64 {
+        let (outputs, mut sum) = (prediction.len() as f64, 0.0);
+        for (k, (&p, &t)) in prediction.iter().zip(target).enumerate() {
+            let (loss, slope) = definition::loss(f64::from(p), f64::from(t));
+            sum += loss;
+            gradient(k, slope / outputs);
+        }
+        sum / outputs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::tests::{batch, mean};
+    use gradus_testing::{Cases, gradcheck};
+
+    #[test]
+    fn the_gradient_is_the_derivative() {
+        let mut cases = Cases::new("mean squared error gradient", 0);
+        for (p, t) in cases.normal_f64(20).into_iter().zip([0.0, 1.5].repeat(10)) {
+            let (_, slope) = definition::loss(p, t);
+            let error = gradcheck(&[p], &[slope], |p| definition::loss(p[0], t).0);
+            assert!(error < 1e-6, "{p}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_number_costs_but_is_no_hit() {
+        let (p, t) = (batch(2, &[1.0, 3.0, 5.0, 5.0]), batch(2, &[1.0, 1.0, 5.0, 6.0]));
+        let (tally, gradient) = mean(&MeanSquaredError, &p, &t, Some(&[1.0, 2.0]));
+        assert_eq!((tally.loss(), gradient), (1.5, vec![0.0, 1.0, 0.0, -1.0]));
+        assert!(tally.judged == 0 && tally.accuracy().is_nan());
+    }
+}

@@ -1,0 +1,95 @@
+//! How good predictions are, in figures for people.
+//!
+//! A metric sees probabilities and targets batch by batch and keeps nothing but sums in f64, added
+//! in the order of the samples: the figure of an epoch has the same bits however many threads and
+//! workers there were, and what an interrupted epoch has seen can be saved as a list of numbers.
+//!
+//! ```
+//! use gradus_train::metrics::{Auc, Metric};
+//! use ndarray::array;
+//! let mut auc = Auc::roc();
+//! let predictions = array![[0.1], [0.4], [0.35], [0.8]];
+//! let targets = array![[0.], [0.], [1.], [1.]];
+//! auc.update(predictions.view(), targets.view(), None);
+//! assert!((auc.result() - 0.75).abs() < 1e-12);
+//! ```
+//!
+//! The semantics are those of Keras 3.15, held against its own figures.
+
+mod accuracy;
+mod auc;
+mod f1_score;
+mod precision_recall;
+#[cfg(test)]
+mod tests;
+
+pub use accuracy::{
+    MeanAccuracy, accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
+};
+pub use auc::{Auc, Curve};
+pub use f1_score::{Average, F1Score};
+pub use precision_recall::{Precision, Recall};
+
+use ndarray::{ArrayView1, ArrayView2, Axis};
+use std::fmt::Debug;
+
+/// A figure that grows with every batch of an epoch.
+pub trait Metric: Debug + Send {
+    /// Its column in the history, such as `auc`.
+    fn name(&self) -> &str;
+
+    /// Takes in a batch: probabilities N·outputs, targets N·outputs or N·1 as the metric says, and
+    /// N weights where samples do not all count 1.
+    ///
+    /// # Panics
+    /// If the extents do not fit each other.
+    fn update(
+        &mut self,
+        predictions: ArrayView2<'_, f32>,
+        targets: ArrayView2<'_, f32>,
+        weights: Option<ArrayView1<'_, f32>>,
+    );
+
+    /// The figure of all batches since the last reset; 0 where there is nothing to divide by, as in
+    /// Keras.
+    fn result(&self) -> f64;
+
+    /// The sums of which the figure is made: all that a checkpoint has to keep.
+    fn sums(&self) -> &[f64];
+
+    /// The same sums, to be put back.
+    fn sums_mut(&mut self) -> &mut [f64];
+
+    /// Forgets everything: what happens before each epoch.
+    fn reset(&mut self) {
+        self.sums_mut().fill(0.0);
+    }
+}
+
+/// Calls `each` with the predictions, targets and weight of every sample, in order.
+fn each_sample(
+    predictions: ArrayView2<'_, f32>,
+    targets: ArrayView2<'_, f32>,
+    weights: Option<ArrayView1<'_, f32>>,
+    mut each: impl FnMut(&[f32], &[f32], f64),
+) {
+    assert_eq!(predictions.nrows(), targets.nrows(), "targets for each sample");
+    for (i, p) in predictions.axis_iter(Axis(0)).enumerate() {
+        let t = targets.row(i);
+        let rows = (p.to_slice(), t.to_slice());
+        let (Some(p), Some(t)) = rows else { panic!("the columns of a row lie side by side") };
+        each(p, t, weights.map_or(1.0, |weights| f64::from(weights[i])));
+    }
+}
+
+/// a / b, and 0 where b is 0: Keras's `divide_no_nan`.
+fn ratio(a: f64, b: f64) -> f64 {
+    if b == 0.0 { 0.0 } else { a / b }
+}
+
+/// Whether prediction `k` is among the `top` largest, the lower index first among equals.
+fn is_among_top(prediction: &[f32], k: usize, top: usize) -> bool {
+    let before = |(i, &p): (usize, &f32)| p > prediction[k] || p == prediction[k] && i < k;
+    prediction.iter().enumerate().filter(|&other| before(other)).count() < top
+}
