@@ -39,12 +39,17 @@ pub use gradus_train as train;
 pub mod prelude {
     pub use crate::models;
     pub use gradus_augment::ImageDataGenerator;
-    pub use gradus_data::{Manifest, flow_from_dataframe};
+    pub use gradus_data::{Manifest, flow_from_dataframe, flow_from_directory};
     pub use gradus_layers::{
-        Activation, BatchNormalization, CategoricalCrossentropy, Conv2D, Dense, Dropout, Flatten,
-        Layer, MaxPooling2D, Sequential,
+        Activation, AveragePooling2D, BatchNormalization, BinaryCrossentropy,
+        CategoricalCrossentropy, Concatenate, Conv2D, Dense, Dropout, Flatten,
+        GlobalAveragePooling2D, Layer, MaxPooling2D, MeanSquaredError, Padding, ReLU, Residual,
+        Sequential, SparseCategoricalCrossentropy, ZeroPadding2D,
     };
-    pub use gradus_optim::RMSprop;
+    pub use gradus_optim::{Adam, AdamW, RMSprop, SGD};
     pub use gradus_tensor::{Context, Device};
-    pub use gradus_train::{EarlyStopping, Fit, History, Model, ReduceLROnPlateau};
+    pub use gradus_train::{
+        CSVLogger, Checkpoint, EarlyStopping, Fit, History, LearningRateScheduler, Model,
+        ModelCheckpoint, ReduceLROnPlateau, TerminateOnNaN,
+    };
 }

@@ -1,7 +1,8 @@
 //! What can be asked for, and the folder in which a run remembers it.
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use gradus::data::{BadImages, Cache};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -48,12 +49,62 @@ pub(crate) struct Args {
     /// Measure every layer, and print where the time went
     #[arg(long)]
     pub(crate) profile: bool,
+    /// Keep decoded and resized images, so that they are decoded once
+    #[arg(long, value_enum, default_value_t = CacheIn::None)]
+    pub(crate) cache: CacheIn,
+    /// What happens when an image cannot be read: end the training, leave it out, or let another
+    /// stand in
+    #[arg(long, value_enum, default_value_t = OnBadImage::Stop)]
+    pub(crate) bad_images: OnBadImage,
     /// Train on the images as they are
     #[arg(long)]
     pub(crate) no_augment: bool,
     /// Print the results only
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// Where decoded images are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CacheIn {
+    /// Nowhere
+    None,
+    /// In memory, up to 4 GB for each of the two sets
+    Memory,
+    /// In a file for each set, under --out
+    Disk,
+}
+
+impl CacheIn {
+    /// The cache of that part of the data.
+    pub(crate) fn of(self, part: &str, out: &Path) -> Option<Cache> {
+        match self {
+            CacheIn::None => None,
+            CacheIn::Memory => Some(Cache::Memory { limit_bytes: 4 << 30 }),
+            CacheIn::Disk => Some(Cache::Disk(out.join(format!("{part}.cache")))),
+        }
+    }
+}
+
+/// What happens when an image cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBadImage {
+    /// The training ends with the error
+    Stop,
+    /// Its batch goes without it
+    Skip,
+    /// Another image stands in
+    Replace,
+}
+
+impl From<OnBadImage> for BadImages {
+    fn from(policy: OnBadImage) -> Self {
+        match policy {
+            OnBadImage::Stop => BadImages::Stop,
+            OnBadImage::Skip => BadImages::Skip,
+            OnBadImage::Replace => BadImages::Replace,
+        }
+    }
 }
 
 /// A run's own folder: `runs/dogs_vs_cats-1`.

@@ -133,15 +133,19 @@ fn open(
     let csv = folder.join(format!("dogs_vs_cats-{part}.csv"));
     let frame = Manifest::read(&csv)
         .context("the example `prepare` makes the two CSVs from a folder of images")?;
-    let loader = flow_from_dataframe(&frame, folder)
+    let mut flow = flow_from_dataframe(&frame, folder)
         .x_col("filename")
         .y_col("category")
         .target_size(IMAGE[0], IMAGE[1])
         .batch_size(args.batch_size)
         .seed(args.seed)
         .workers(args.workers)
-        .transform(generator.transform())
-        .open()?;
+        .bad_images(args.bad_images.into())
+        .transform(generator.transform());
+    if let Some(cache) = args.cache.of(part, &args.out) {
+        flow = flow.cache(cache);
+    }
+    let loader = flow.open()?;
     say(&format!("{}: {}", csv.display(), loader.found()));
     Ok(loader)
 }
