@@ -280,6 +280,24 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     assert!(error.to_string().starts_with(missing.to_str().expect("text")), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_that_turns_read_only_leaves_the_last_checkpoint() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, reference, stopped) = finished_and_stopped(folder.path());
+    let allow = |mode| fs::set_permissions(&stopped, fs::Permissions::from_mode(mode));
+    allow(0o555).expect("permissions");
+    let error = match fs::write(stopped.join("probe"), b"") {
+        Ok(()) => return println!("skipped: this user may write into a read-only folder"),
+        Err(_) => run(&data, &stopped, 3, 0).expect_err("a read-only folder"),
+    };
+    allow(0o755).expect("permissions");
+    assert!(matches!(&error, Error::Write(e) if e.path.starts_with(&stopped)), "{error}");
+    run(&data, &stopped, 3, 0).expect("the rest of the run");
+    same(&reference, &stopped, "after the folder could be written to");
+}
+
 #[test]
 fn a_checkpoint_of_another_run_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -5,7 +5,7 @@ use gradus_optim::{Ema, RMSprop};
 use gradus_tensor::{Context, Device, Fields, Path};
 use gradus_train::{
     Batch, Batches, CSVLogger, Callback, Control, Error, Fit, History, LearningRateScheduler,
-    Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
+    Mixed, Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
 };
 use ndarray::{Array2, Array4, s};
 
@@ -303,4 +303,25 @@ fn a_profile_has_a_row_for_each_layer_and_what_else_takes_time() {
     );
     assert!(text.lines().nth(2).unwrap().contains("GFLOP/s"), "{text}");
     assert!(text.ends_with("6 steps"), "{text}");
+}
+
+#[test]
+fn batches_can_be_changed_on_their_way() {
+    let mut seen = Vec::new();
+    let trained = |seen: Option<&mut Vec<(u32, u32, usize)>>| {
+        let (mut model, mut pixels) = (model(), Pixels::new());
+        let history = match seen {
+            None => model.fit(&mut pixels, quiet(2, Vec::new())),
+            Some(seen) => {
+                let mut mixed = Mixed::new(&mut pixels, |epoch, step, mut images, _| {
+                    seen.push((epoch, step, images.dim().0));
+                    images.mapv_inplace(|pixel| -pixel);
+                });
+                model.fit(&mut mixed, quiet(2, Vec::new()))
+            }
+        };
+        history.unwrap().last("loss").unwrap()
+    };
+    assert_ne!(trained(None), trained(Some(&mut seen)));
+    assert_eq!(seen, [(0, 0, 3), (0, 1, 3), (0, 2, 2), (1, 0, 3), (1, 1, 3), (1, 2, 2)]);
 }
