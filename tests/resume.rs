@@ -6,6 +6,7 @@ use gradus::layers::{
     Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential,
 };
 use gradus::prelude::*;
+use gradus::train::metrics::{Auc, Metric, Recall};
 use gradus::train::{
     CSVLogger, Callback, Checkpoint, CheckpointError, Control, Error, LearningRateScheduler,
     ModelCheckpoint, Run, Verbosity,
@@ -78,7 +79,9 @@ fn run(data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Err
     let (mut train, mut validation) = (open("train")?, open("val")?);
     let mut model = Model::build(network(), [SIDE, SIDE, 3], Context::new(Device::Cpu, 1), seed)
         .expect("a model");
-    model.compile(RMSprop::new().momentum(0.5), CategoricalCrossentropy::new())?;
+    let metrics: Vec<Box<dyn Metric>> = vec![Box::new(Auc::roc()), Box::new(Recall::new())];
+    let optimizer = RMSprop::new().momentum(0.5);
+    model.compile_with_metrics(optimizer, CategoricalCrossentropy::new(), metrics)?;
     let interrupt = AtomicBool::new(false);
     let best = folder.join("best.safetensors");
     let callbacks: Vec<Box<dyn Callback>> = vec![

@@ -14,7 +14,8 @@ use crate::evaluate::measure;
 use crate::profile::WAITING;
 use crate::subnormal;
 use crate::{
-    Batches, Callback, Checkpoint, Control, Error, History, Logs, Model, Progress, Run, Verbosity,
+    Batch, Batches, Callback, Checkpoint, Control, Error, History, Logs, Model, Progress, Run,
+    Verbosity,
 };
 use gradus_layers::Tally;
 use gradus_tensor::{Phase, Work};
@@ -107,6 +108,20 @@ impl Session<'_, '_> {
         self.fit.checkpoint.as_ref().is_some_and(due)
     }
 
+    /// Says where the data ended before the epoch.
+    fn look_for_missing_steps(&mut self) -> Result<(), Error> {
+        let (done, steps) = (self.at.step, self.steps);
+        if done == 0 {
+            return Err(Error::NoBatches);
+        }
+        if done < steps && self.at.stop.is_none() {
+            self.progress.message(&format!(
+                "Your input ran out of data: an epoch has {done} batches, {steps} were asked for."
+            ));
+        }
+        Ok(())
+    }
+
     fn heed_interrupt(&self) -> Result<(), Error> {
         if !self.is_interrupted() {
             return Ok(());
@@ -125,7 +140,10 @@ impl Model {
     /// a checkpoint cannot be written or does not belong to this run, or the run is interrupted.
     pub fn fit(&mut self, data: &mut dyn Batches, mut fit: Fit<'_>) -> Result<History, Error> {
         let mut session = self.start(data, &mut fit)?;
-        while session.at.epoch < session.fit.epochs && session.at.stop.is_none() {
+        // Stopped in the middle of an epoch, the epoch is still brought to its end.
+        while session.at.step > 0
+            || session.at.epoch < session.fit.epochs && session.at.stop.is_none()
+        {
             self.train_epoch(data, &mut session)?;
             self.validate(&mut session)?;
             self.end_epoch(data, &mut session)?;
@@ -181,37 +199,36 @@ impl Model {
         while session.at.stop.is_none()
             && let Some(batch) = self.wait_for(|| data.next_batch())
         {
-            let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
-            let (batch, at) = (batch?, &mut session.at);
-            self.context.step.learning_rate = training.learning_rate(self.context.step.step);
-            training.step.train(&mut self.network, &mut self.context, &batch, &mut at.tally);
-            at.step += 1;
-            at.logs.set("loss", at.tally.loss());
-            if training.step.loss().accuracy().is_some() {
-                at.logs.set("accuracy", at.tally.accuracy());
-            }
-            if !training.metrics.is_empty() {
-                let answers = training.step.answers(&self.network, &self.context).rows();
-                measure(&mut training.metrics, answers, batch.targets, &mut at.logs);
-            }
-            let images = batch.images.dim().0;
-            session.progress.step(images, || session.at.logs.entries());
+            self.train_step(&batch?, session)?;
             self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
             if session.is_due(self.updates()) {
                 self.save_checkpoint(data, session)?;
             }
             session.heed_interrupt()?;
         }
-        match session.at.step {
-            0 => return Err(Error::NoBatches),
-            done if done < session.steps && session.at.stop.is_none() => {
-                let steps = session.steps;
-                session.progress.message(&format!(
-                    "Your input ran out of data: an epoch has {done} batches, {steps} were asked for."
-                ));
-            }
-            _ => {}
+        session.look_for_missing_steps()
+    }
+
+    /// One step, and what came of it.
+    fn train_step(
+        &mut self,
+        batch: &Batch<'_>,
+        session: &mut Session<'_, '_>,
+    ) -> Result<(), Error> {
+        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        let at = &mut session.at;
+        self.context.step.learning_rate = training.learning_rate(self.context.step.step);
+        training.step.train(&mut self.network, &mut self.context, batch, &mut at.tally);
+        at.step += 1;
+        at.logs.set("loss", at.tally.loss());
+        if training.step.loss().accuracy().is_some() {
+            at.logs.set("accuracy", at.tally.accuracy());
         }
+        if !training.metrics.is_empty() {
+            let answers = training.step.answers(&self.network, &self.context).rows();
+            measure(&mut training.metrics, answers, batch.targets, &mut at.logs);
+        }
+        session.progress.step(batch.images.dim().0, || session.at.logs.entries());
         Ok(())
     }
 
