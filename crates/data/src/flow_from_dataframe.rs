@@ -10,7 +10,8 @@
 //! ```
 
 use crate::image_files::ImageFile;
-use crate::{DataLoader, Error, Flow, Found, Ignored, ImageFiles, Interpolation, Manifest, Reason};
+use crate::{ColorMode, DataLoader, Error, Flow, Found, Ignored, ImageFiles, Interpolation};
+use crate::{Manifest, Reading, Reason};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Dataframe<'a> {
     class_mode: ClassMode,
     classes: Option<Vec<String>>,
     interpolation: Interpolation,
+    keep_aspect_ratio: bool,
+    reading: Reading,
     validate_filenames: bool,
 }
 
@@ -68,6 +71,8 @@ pub fn flow_from_dataframe(frame: &Manifest, directory: impl AsRef<Path>) -> Flo
         class_mode: ClassMode::default(),
         classes: None,
         interpolation: Interpolation::default(),
+        keep_aspect_ratio: false,
+        reading: Reading::default(),
         validate_filenames: true,
     })
 }
@@ -107,6 +112,31 @@ impl FlowFromDataframe<'_> {
     /// How images are resized: the nearest pixel by default.
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.source.interpolation = interpolation;
+        self
+    }
+
+    /// Whether what sticks out of the target's aspect ratio is cut off on both sides, so that
+    /// nothing is squeezed. Not by default.
+    pub fn keep_aspect_ratio(mut self, keep: bool) -> Self {
+        self.source.keep_aspect_ratio = keep;
+        self
+    }
+
+    /// Which channels images have: RGB by default.
+    pub fn color_mode(mut self, mode: ColorMode) -> Self {
+        self.source.reading.color_mode = mode;
+        self
+    }
+
+    /// Whether images are turned as their EXIF block says. Not by default, as in Keras.
+    pub fn exif_orientation(mut self, turn: bool) -> Self {
+        self.source.reading.exif_orientation = turn;
+        self
+    }
+
+    /// The most pixels a file may declare ([`Reading::max_pixels`]).
+    pub fn max_pixels(mut self, pixels: u64) -> Self {
+        self.source.reading.max_pixels = pixels;
         self
     }
 
@@ -170,6 +200,7 @@ impl<'a> Dataframe<'a> {
         let dataset = match self.class_mode {
             ClassMode::Categorical => {
                 ImageFiles::new(files, classes, self.target_size, self.interpolation)
+                    .with_reading(self.reading, self.keep_aspect_ratio)
             }
         };
         Ok((dataset, found))

@@ -1,6 +1,6 @@
 //! Images in files: read, decoded and resized one at a time, whenever they are asked for.
 
-use crate::{Dataset, Error, Interpolation, Sample};
+use crate::{CropBox, Dataset, Error, Interpolation, Reading, Sample};
 use std::path::{Path, PathBuf};
 
 /// One image file.
@@ -12,7 +12,8 @@ pub(crate) struct ImageFile {
     pub(crate) label: u32,
 }
 
-/// The image files that a manifest names. Made by [`flow_from_dataframe`](crate::flow_from_dataframe()).
+/// The image files that a manifest names. Made by
+/// [`flow_from_dataframe`](crate::flow_from_dataframe()).
 #[derive(Clone, Debug)]
 pub struct ImageFiles {
     /// The path and the line of the manifest of each image.
@@ -22,6 +23,8 @@ pub struct ImageFiles {
     /// Height and width.
     target_size: [usize; 2],
     interpolation: Interpolation,
+    keep_aspect_ratio: bool,
+    reading: Reading,
 }
 
 impl ImageFiles {
@@ -37,7 +40,15 @@ impl ImageFiles {
             classes,
             target_size,
             interpolation,
+            keep_aspect_ratio: false,
+            reading: Reading::default(),
         }
+    }
+
+    /// How the files are read, and whether what sticks out of the target's aspect ratio is cut off.
+    pub(crate) fn with_reading(mut self, reading: Reading, keep_aspect_ratio: bool) -> Self {
+        (self.reading, self.keep_aspect_ratio) = (reading, keep_aspect_ratio);
+        self
     }
 
     /// The file of image `index`.
@@ -57,7 +68,7 @@ impl Dataset for ImageFiles {
 
     fn size(&self) -> [usize; 3] {
         let [height, width] = self.target_size;
-        [height, width, 3]
+        [height, width, self.reading.color_mode.channels()]
     }
 
     fn classes(&self) -> &[String] {
@@ -70,8 +81,14 @@ impl Dataset for ImageFiles {
 
     fn read(&self, index: usize, into: &mut Sample) -> Result<(), Error> {
         let (path, line) = &self.files[index];
-        let original = into.decoder.read(path).map_err(|e| e.on_line(*line))?;
-        self.interpolation.resize(original, into.image.view_mut());
+        let Sample { image, decoder, resizer } = into;
+        let original = decoder.read_as(path, self.reading).map_err(|e| e.on_line(*line))?;
+        let (height, width, _) = original.dim();
+        let part = match self.keep_aspect_ratio {
+            true => CropBox::keep_aspect_ratio([height, width], self.target_size),
+            false => CropBox::whole(height, width),
+        };
+        resizer.resize(self.interpolation, original, part, image.view_mut());
         Ok(())
     }
 }

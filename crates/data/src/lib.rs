@@ -18,7 +18,7 @@ mod transform;
 mod write_beside;
 
 pub use dataset::{Dataset, InMemory, Sample};
-pub use decode::Decoder;
+pub use decode::{ColorMode, Decoder, Reading};
 pub use error::Error;
 pub use flow::{Flow, flow};
 pub use flow_from_dataframe::{ClassMode, Dataframe, FlowFromDataframe, flow_from_dataframe};
@@ -28,6 +28,6 @@ pub use image_files::ImageFiles;
 pub use loader::{Batch, DataLoader};
 pub use manifest::Manifest;
 pub use ndarray;
-pub use resize::Interpolation;
+pub use resize::{CropBox, Interpolation, Resizer};
 pub use transform::Transform;
 pub use write_beside::{WriteError, write_beside};
