@@ -5,7 +5,7 @@
 //! ```
 
 use crate::targets::{Targets, one_hot};
-use crate::{Decoder, Error};
+use crate::{Decoder, Error, Resizer};
 use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayViewMut1, Axis};
 
 /// Images of one size, each with a target: its class, as a rule.
@@ -71,13 +71,19 @@ pub struct Sample {
     pub image: Array3<u8>,
     /// The memory of the files that were read before, for data sets that read files.
     pub decoder: Decoder,
+    /// The same for what resizes them.
+    pub resizer: Resizer,
 }
 
 impl Sample {
     /// Room for one image of that height, width and number of channels.
     #[must_use]
     pub fn new(size: [usize; 3]) -> Self {
-        Self { image: Array3::zeros(size), decoder: Decoder::default() }
+        Self {
+            image: Array3::zeros(size),
+            decoder: Decoder::default(),
+            resizer: Resizer::default(),
+        }
     }
 }
 

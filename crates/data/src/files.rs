@@ -1,6 +1,6 @@
 //! The arguments that all image files share, however they are listed: in a manifest or in folders.
 
-use crate::{ClassMode, Error, Flow, Interpolation};
+use crate::{ClassMode, ColorMode, Error, Flow, Interpolation, Reading};
 
 /// Image files that are being described: how they are listed (`L`), and what all of them share.
 #[derive(Clone, Debug)]
@@ -11,20 +11,34 @@ pub struct Files<L> {
     pub(crate) loading: Loading,
 }
 
-/// How a file becomes an image: the arguments of Keras's `load_img`. Its text is part of a cache's fingerprint: whatever changes the
-/// pixels belongs in here.
+/// How a file becomes an image: the arguments of Keras's `load_img`. Its text is part of a cache's
+/// fingerprint: whatever changes the pixels belongs in here.
 #[derive(Clone, Debug)]
 pub(crate) struct Loading {
     /// Height and width.
     pub(crate) target_size: [usize; 2],
     pub(crate) interpolation: Interpolation,
+    pub(crate) keep_aspect_ratio: bool,
+    pub(crate) reading: Reading,
+}
+
+impl Default for Loading {
+    /// Keras's.
+    fn default() -> Self {
+        Self {
+            target_size: [256, 256],
+            interpolation: Interpolation::default(),
+            keep_aspect_ratio: false,
+            reading: Reading::default(),
+        }
+    }
 }
 
 impl Loading {
     /// Height, width and channels of every image.
     pub(crate) fn size(&self) -> [usize; 3] {
         let [height, width] = self.target_size;
-        [height, width, 3]
+        [height, width, self.reading.color_mode.channels()]
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -46,7 +60,7 @@ impl<L> Files<L> {
             listing,
             class_mode: ClassMode::default(),
             classes: None,
-            loading: Loading { target_size: [256, 256], interpolation: Interpolation::default() },
+            loading: Loading::default(),
         }
     }
 
@@ -95,6 +109,31 @@ impl<L> Flow<Files<L>> {
     /// How images are resized: the nearest pixel by default.
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.source.loading.interpolation = interpolation;
+        self
+    }
+
+    /// Whether what sticks out of the target's aspect ratio is cut off on both sides, so that
+    /// nothing is squeezed. Not by default.
+    pub fn keep_aspect_ratio(mut self, keep: bool) -> Self {
+        self.source.loading.keep_aspect_ratio = keep;
+        self
+    }
+
+    /// Which channels images have: RGB by default.
+    pub fn color_mode(mut self, mode: ColorMode) -> Self {
+        self.source.loading.reading.color_mode = mode;
+        self
+    }
+
+    /// Whether images are turned as their EXIF block says. Not by default, as in Keras.
+    pub fn exif_orientation(mut self, turn: bool) -> Self {
+        self.source.loading.reading.exif_orientation = turn;
+        self
+    }
+
+    /// The most pixels a file may declare ([`Reading::max_pixels`]).
+    pub fn max_pixels(mut self, pixels: u64) -> Self {
+        self.source.loading.reading.max_pixels = pixels;
         self
     }
 

@@ -3,7 +3,7 @@
 use crate::files::Loading;
 use crate::hash::Hash;
 use crate::targets::Targets;
-use crate::{Dataset, Error, Sample};
+use crate::{CropBox, Dataset, Error, Sample};
 use ndarray::{ArrayView3, ArrayViewMut1};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,11 +59,18 @@ impl Dataset for ImageFiles {
 
     fn read(&self, index: usize, into: &mut Sample) -> Result<(), Error> {
         let ImageFile { path, line } = &self.files[index];
-        let original = into.decoder.read(path).map_err(|e| match line {
+        let Sample { image, decoder, resizer } = into;
+        let loading = &self.loading;
+        let original = decoder.read_as(path, loading.reading).map_err(|e| match line {
             Some(line) => e.on_line(*line),
             None => e,
         })?;
-        self.loading.interpolation.resize(original, into.image.view_mut());
+        let (height, width, _) = original.dim();
+        let part = match loading.keep_aspect_ratio {
+            true => CropBox::keep_aspect_ratio([height, width], loading.target_size),
+            false => CropBox::whole(height, width),
+        };
+        resizer.resize(loading.interpolation, original, part, image.view_mut());
         Ok(())
     }
 
