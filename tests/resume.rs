@@ -292,7 +292,7 @@ fn a_folder_that_turns_read_only_leaves_the_last_checkpoint() {
     let allow = |mode| fs::set_permissions(&stopped, fs::Permissions::from_mode(mode));
     allow(0o555).expect("permissions");
     let error = match fs::write(stopped.join("probe"), b"") {
-        Ok(()) => return println!("skipped: this user may write into a read-only folder"),
+        Ok(()) => return eprintln!("skipped: this user may write into a read-only folder"),
         Err(_) => run(&data, &stopped, 3, 0).expect_err("a read-only folder"),
     };
     allow(0o755).expect("permissions");

@@ -71,7 +71,8 @@ impl Weights {
 macro_rules! weight_options {
     ($layer:ident) => {
         impl $layer {
-            /// How the kernel's first values are drawn. Default: [`Initializer::GlorotUniform`].
+            /// How the kernel's first values are drawn. Default:
+            /// [`GlorotUniform`](crate::Initializer::GlorotUniform).
             ///
             /// # Panics
             /// If the rule makes matrices and the kernel is none.
@@ -81,7 +82,7 @@ macro_rules! weight_options {
                 Self::of(self.options)
             }
 
-            /// What the bias is at first. Default: [`Initializer::Zeros`].
+            /// What the bias is at first. Default: [`Zeros`](crate::Initializer::Zeros).
             ///
             /// # Panics
             /// If the rule makes matrices.

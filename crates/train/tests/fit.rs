@@ -171,7 +171,7 @@ fn a_batch_that_no_memory_can_hold_is_refused_before_anything_is_made() {
         }
     }
     if !cfg!(target_os = "linux") {
-        return println!("skipped: how much memory there is, is known on Linux only");
+        return eprintln!("skipped: how much memory there is, is known on Linux only");
     }
     let error = model().fit(&mut Huge(Pixels::new()), quiet(1, Vec::new())).unwrap_err();
     assert!(matches!(error, Error::Memory { batch_size: 0x400_0000_0000, .. }), "{error}");
