@@ -21,6 +21,7 @@ use crate::{Accuracy, Activation, Loss};
 /// The formula for one label: the loss, and its derivative by the prediction.
 pub mod definition {
     use super::EPSILON;
+    use crate::categorical_crossentropy::definition::clipped;
     use gradus_tensor::Real;
 
     /// From the logit z.
@@ -33,7 +34,7 @@ pub mod definition {
     /// From the probability p.
     pub fn from_probability<T: Real>(p: T, t: T) -> (T, T) {
         let (one, low, high) = (T::one(), T::of(EPSILON), T::of(1.0 - EPSILON));
-        let q = p.max(low).min(high);
+        let q = clipped(p, low, high);
         let loss = -t * q.ln() - (one - t) * (one - q).ln();
         let slope = (one - t) / (one - q) - t / q;
         (loss, if p == q { slope } else { T::zero() })

@@ -52,6 +52,17 @@ pub mod definition {
         weighty.map(|k| t(k) * (log_sum - z(k))).sum()
     }
 
+    /// q within its bounds. Not `max` and `min`, which would hide a NaN.
+    pub(crate) fn clipped<T: Real>(q: T, low: T, high: T) -> T {
+        if q < low {
+            low
+        } else if q > high {
+            high
+        } else {
+            q
+        }
+    }
+
     /// The loss from probabilities p; every dp goes to `gradient`.
     pub fn from_probabilities<T: Real>(
         classes: usize,
@@ -68,7 +79,7 @@ pub mod definition {
         for k in 0..classes {
             gradient(k, (g(k) - mean) / sum);
         }
-        (0..classes).map(|k| -t(k) * q(k).max(low).min(high).ln()).sum()
+        (0..classes).map(|k| -t(k) * clipped(q(k), low, high).ln()).sum()
     }
 }
 

@@ -8,13 +8,21 @@
 //! Elsewhere    unknown: nothing is refused
 //! ```
 
+use crate::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Bytes that can still be had, if that is known.
-pub(crate) fn available() -> Option<u64> {
-    available_under(Path::new("/"))
+/// Refuses what cannot be had, before any of it is made.
+pub(crate) fn afford(needed: u64, batch_size: usize) -> Result<(), Error> {
+    match available_under(Path::new("/")) {
+        Some(available) if needed > available => {
+            Err(Error::Memory { needed, available, batch_size })
+        }
+        _ => Ok(()),
+    }
 }
+
+/// Bytes that can still be had, if that is known.
 
 fn available_under(root: &Path) -> Option<u64> {
     let machine = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| {

@@ -189,7 +189,12 @@ impl Identity {
             optimizer: training.step.optimizer().name().to_owned(),
             data: data.fingerprint(),
             steps_per_epoch,
-            metrics: training.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
+            metrics: training
+                .metrics
+                .iter()
+                .map(|(name, metric)| (name, metric.sums().len()))
+                .map(|(name, n)| format!("{name} of {n} sums"))
+                .collect(),
             callbacks: callbacks.iter().map(|callback| callback.name().to_owned()).collect(),
         }
     }
@@ -240,7 +245,7 @@ impl Checkpoint {
             correct: at.tally.correct,
             judged: at.tally.judged,
             samples: at.tally.samples,
-            metrics: training.metrics.iter().map(|m| exact(m.sums())).collect(),
+            metrics: training.metrics.iter().map(|(_, metric)| exact(metric.sums())).collect(),
             logs: at.logs.clone(),
             stop: at.stop.clone(),
             updates: model.updates(),
@@ -327,7 +332,7 @@ impl Model {
         contents.fill(&mut self.network);
         contents.fill(training.step.optimizer_mut());
         training.rate = was.rate.map(|Exact(rate)| rate as f32);
-        training.before = was.updates_before;
+        training.before = was.updates_before.min(was.updates);
         self.context.step.step = was.updates;
         self.context.step.seed = was.seed;
         self.context.step.learning_rate = was.learning_rate.0 as f32;

@@ -60,6 +60,14 @@ pub enum Error {
         /// Numbers that the data has.
         found: usize,
     },
+    /// A target names a class that the network has no output for.
+    #[error("a target is class {found}, and the network has {outputs} outputs, counted from 0")]
+    Label {
+        /// The target.
+        found: f32,
+        /// Outputs of the last layer.
+        outputs: usize,
+    },
     /// The memory that was planned is more than there is.
     #[error(
         "a batch of {batch_size} needs {} MB of memory and {} MB are left: take a smaller \
@@ -74,9 +82,9 @@ pub enum Error {
         batch_size: usize,
     },
     /// `class_weight` has not one number for each class.
-    #[error("class_weight has {found} numbers, the network has {expected} outputs: give one each")]
+    #[error("class_weight has {found} numbers for {expected} classes: give one for each")]
     ClassWeight {
-        /// Outputs of the last layer.
+        /// Classes that the loss tells apart; 0 where it compares numbers.
         expected: usize,
         /// Weights that were given.
         found: usize,

@@ -1,9 +1,8 @@
 //! How good a model is on some data.
 
 use crate::memory::class;
-use crate::metrics::Metric;
 use crate::{Batches, ConfusionMatrix, Error, Logs, Model};
-use gradus_layers::{Accuracy, Tally, argmax};
+use gradus_layers::{Accuracy, Activation, Loss, Tally, argmax};
 use ndarray::ArrayView2;
 use std::fmt;
 
@@ -75,18 +74,24 @@ impl Model {
     ) -> Result<Evaluation, Error> {
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         let accuracy = training.step.loss().accuracy();
-        let mut confusion = confusion_of(data.classes(), accuracy);
+        let mut confusion = confusion_of(data, accuracy);
+        // A closing sigmoid makes probabilities of what the loss saw as logits.
+        let threshold = match (accuracy, self.network.head()) {
+            (Some(Accuracy::Binary { threshold }), Activation::Linear) => threshold,
+            _ => 0.5,
+        };
         let (metrics, mut tally) = (&mut training.metrics, Tally::default());
-        metrics.iter_mut().for_each(|metric| metric.reset());
+        metrics.reset();
         data.start(epoch, 0, steps);
         while let Some(batch) = data.next_batch() {
             let batch = batch?;
+            training.step.check(&batch)?;
             let cx = &mut self.context;
-            let answers = training.step.evaluate(&self.network, cx, &batch, &mut tally);
-            let answers = answers.rows::<f32>();
-            metrics.iter_mut().for_each(|metric| metric.update(answers, batch.targets, None));
+            training.step.evaluate(&self.network, cx, &batch, &mut tally);
+            let answers = training.step.evaluated().rows::<f32>();
+            metrics.update(answers, batch.targets);
             if let Some(confusion) = &mut confusion {
-                count(confusion, answers, batch.targets);
+                count(confusion, training.step.loss(), threshold, answers, batch.targets);
             }
         }
         if tally.samples == 0 {
@@ -95,45 +100,40 @@ impl Model {
         Ok(Evaluation {
             loss: tally.loss(),
             accuracy: accuracy.map(|_| tally.accuracy()),
-            metrics: metrics.iter().map(|m| (m.name().to_owned(), m.result())).collect(),
+            metrics: metrics.iter().map(|(name, m)| (name.to_owned(), m.result())).collect(),
             confusion,
         })
     }
 }
 
 /// An empty matrix where each sample is of one class.
-fn confusion_of(classes: &[String], accuracy: Option<Accuracy>) -> Option<ConfusionMatrix> {
-    match accuracy {
-        Some(Accuracy::Binary { .. }) if classes.len() != 2 => None,
-        Some(_) if !classes.is_empty() => Some(ConfusionMatrix::new(classes.to_vec())),
-        _ => None,
+fn confusion_of(data: &dyn Batches, accuracy: Option<Accuracy>) -> Option<ConfusionMatrix> {
+    let classes = data.classes();
+    match accuracy? {
+        // Several labels of which any may be true are no classes.
+        Accuracy::Binary { .. } if classes.len() != 2 || data.outputs() > 1 => None,
+        _ if classes.is_empty() => None,
+        _ => Some(ConfusionMatrix::new(classes.to_vec())),
     }
 }
 
-/// One probability says yes above a half; of several the largest counts.
+/// Counts the samples that the loss counts. One number says yes above `threshold`; of several the
+/// largest counts.
 fn count(
     confusion: &mut ConfusionMatrix,
+    loss: &dyn Loss,
+    threshold: f32,
     answers: ArrayView2<'_, f32>,
     targets: ArrayView2<'_, f32>,
 ) {
     for (answer, target) in answers.rows().into_iter().zip(targets.rows()) {
-        let predicted = match answer.len() {
-            1 => usize::from(answer[0] > 0.5),
-            _ => argmax(answer),
-        };
-        confusion.add(class(target), predicted);
-    }
-}
-
-/// Takes a batch of training into the metrics, and their figures into `logs`.
-pub(crate) fn measure(
-    metrics: &mut [Box<dyn Metric>],
-    answers: ArrayView2<'_, f32>,
-    targets: ArrayView2<'_, f32>,
-    logs: &mut Logs,
-) {
-    for metric in metrics {
-        metric.update(answers, targets, None);
-        logs.set(metric.name(), metric.result());
+        let counts = target.as_slice().is_some_and(|target| loss.counts(target));
+        if let Some(class) = class(target).filter(|_| counts) {
+            let predicted = match answer.len() {
+                1 => usize::from(answer[0] > threshold),
+                _ => argmax(answer),
+            };
+            confusion.add(class, predicted);
+        }
     }
 }

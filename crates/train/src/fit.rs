@@ -10,7 +10,6 @@
 //!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
-use crate::evaluate::measure;
 use crate::profile::WAITING;
 use crate::subnormal;
 use crate::{
@@ -93,8 +92,8 @@ struct Session<'f, 'a> {
     steps: usize,
     at: Position,
     progress: Progress,
-    /// Problems of the data that were told already.
-    told: usize,
+    /// Problems of the data and of the validation data that were told already.
+    told: [usize; 2],
 }
 
 impl Session<'_, '_> {
@@ -104,8 +103,7 @@ impl Session<'_, '_> {
 
     /// Whether the state is to be saved after this step.
     fn is_due(&self, updates: u64) -> bool {
-        let due = |checkpoint: &Checkpoint| self.is_interrupted() || checkpoint.is_due(updates);
-        self.fit.checkpoint.as_ref().is_some_and(due)
+        self.fit.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.is_due(updates))
     }
 
     /// Says where the data ended before the epoch.
@@ -122,8 +120,19 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn heed_interrupt(&self) -> Result<(), Error> {
-        if !self.is_interrupted() {
+    /// Says once of each image that it was skipped or replaced.
+    fn tell_problems(&mut self, data: &dyn Batches) {
+        let validation = self.fit.validation_data.as_deref().map(Batches::problems);
+        let both = [data.problems(), validation.unwrap_or_default()];
+        for (problems, told) in both.iter().zip(&mut self.told) {
+            problems.iter().skip(*told).for_each(|problem| self.progress.message(problem));
+            *told = problems.len();
+        }
+    }
+
+    /// Ends the run if it is interrupted. Its state is saved by then.
+    fn heed(&self, interrupted: bool) -> Result<(), Error> {
+        if !interrupted {
             return Ok(());
         }
         let checkpoint = self.fit.checkpoint.as_ref().map(|c| c.path().to_owned());
@@ -144,6 +153,10 @@ impl Model {
         while session.at.step > 0
             || session.at.epoch < session.fit.epochs && session.at.stop.is_none()
         {
+            self.start_epoch(&mut session)?;
+            if session.at.stop.is_some() && session.at.step == 0 {
+                break;
+            }
             self.train_epoch(data, &mut session)?;
             self.validate(&mut session)?;
             self.end_epoch(data, &mut session)?;
@@ -178,7 +191,25 @@ impl Model {
             at = self.resume(checkpoint, data, steps, &mut fit.callbacks)?;
             progress.message(&checkpoint.greeting(&at, fit.epochs));
         }
-        Ok(Session { fit, steps, at, progress, told: 0 })
+        if let Some(checkpoint) = fit.checkpoint.as_ref().filter(|c| !c.is_to_resume()) {
+            // What cannot be written is known before the first step, and what callbacks found at
+            // the beginning outlives a process that is killed in its first epoch.
+            checkpoint.save(self, data, steps, &at, &fit.callbacks)?;
+        }
+        Ok(Session { fit, steps, at, progress, told: [0; 2] })
+    }
+
+    /// Tells that an epoch begins, unless it did before.
+    fn start_epoch(&mut self, session: &mut Session<'_, '_>) -> Result<(), Error> {
+        let epoch = session.at.epoch;
+        session.progress.start_epoch(epoch, session.steps);
+        session.progress.skip(session.at.step);
+        if session.at.step > 0 {
+            return Ok(());
+        }
+        session.at.logs.clear();
+        self.training.iter_mut().for_each(|training| training.metrics.reset());
+        self.tell(session, epoch, |callback, run, control| callback.epoch_start(run, control))
     }
 
     /// The steps of the epoch that are not done yet.
@@ -188,23 +219,17 @@ impl Model {
         session: &mut Session<'_, '_>,
     ) -> Result<(), Error> {
         let epoch = session.at.epoch;
-        session.progress.start_epoch(epoch, session.steps);
-        session.progress.skip(session.at.step);
-        if session.at.step == 0 {
-            session.at.logs.clear();
-            self.training.iter_mut().flat_map(|t| &mut t.metrics).for_each(|m| m.reset());
-            self.tell(session, epoch, |callback, run, control| callback.epoch_start(run, control))?;
-        }
         data.start(epoch, session.at.step, session.steps);
         while session.at.stop.is_none()
             && let Some(batch) = self.wait_for(|| data.next_batch())
         {
             self.train_step(&batch?, session)?;
             self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
-            if session.is_due(self.updates()) {
+            let interrupted = session.is_interrupted();
+            if interrupted || session.is_due(self.updates()) {
                 self.save_checkpoint(data, session)?;
             }
-            session.heed_interrupt()?;
+            session.heed(interrupted)?;
         }
         session.look_for_missing_steps()
     }
@@ -216,6 +241,7 @@ impl Model {
         session: &mut Session<'_, '_>,
     ) -> Result<(), Error> {
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        training.step.check(batch)?;
         let at = &mut session.at;
         self.context.step.learning_rate = training.learning_rate(self.context.step.step);
         training.step.train(&mut self.network, &mut self.context, batch, &mut at.tally);
@@ -226,7 +252,10 @@ impl Model {
         }
         if !training.metrics.is_empty() {
             let answers = training.step.answers(&self.network, &self.context).rows();
-            measure(&mut training.metrics, answers, batch.targets, &mut at.logs);
+            training.metrics.update(answers, batch.targets);
+            for (name, metric) in training.metrics.iter() {
+                at.logs.set(name, metric.result());
+            }
         }
         session.progress.step(batch.images.dim().0, || session.at.logs.entries());
         Ok(())
@@ -260,18 +289,16 @@ impl Model {
         let (at, epoch) = (&session.at, session.at.epoch);
         self.history.push(epoch, &at.logs.entries());
         session.progress.end_epoch(&at.logs.entries());
-        for problem in data.problems().iter().skip(session.told) {
-            session.progress.message(problem);
-            session.told += 1;
-        }
+        session.tell_problems(data);
         self.tell(session, epoch, |callback, run, control| callback.epoch_end(run, control))?;
         let at = &mut session.at;
         (at.epoch, at.step, at.tally) = (epoch + 1, 0, Tally::default());
         if let Some(why) = &at.stop {
             session.progress.message(why);
         }
+        let interrupted = session.is_interrupted();
         self.save_checkpoint(data, session)?;
-        session.heed_interrupt()
+        session.heed(interrupted)
     }
 
     fn save_checkpoint(&self, data: &dyn Batches, session: &Session<'_, '_>) -> Result<(), Error> {

@@ -26,10 +26,14 @@ pub enum Mode {
 
 impl Mode {
     /// Keras's `mode="auto"` (tf-keras): names that end with `acc`, `accuracy` or `auc` want to be
-    /// large, all others small.
+    /// large, all others small. Beyond Keras 2, whose rule would keep the worst: precision, recall
+    /// and F1 want to be large too.
     #[must_use]
     pub fn auto(metric: &str) -> Self {
-        let large = ["acc", "accuracy", "auc"].iter().any(|end| metric.ends_with(end));
+        const LARGE: [&str; 6] = ["acc", "accuracy", "auc", "precision", "recall", "f1_score"];
+        // A second metric of a kind is numbered: auc_1.
+        let plain = metric.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+        let large = LARGE.iter().any(|end| plain.ends_with(end));
         if large { Self::Max } else { Self::Min }
     }
 

@@ -119,9 +119,16 @@ impl Memory {
         }
         if !class_weight.is_empty() {
             for (weight, target) in weights.iter_mut().zip(batch.targets.rows()) {
-                *weight *= class_weight[class(target)];
+                // A sample of no class counts as it is.
+                let of_class = class(target).and_then(|class| class_weight.get(class));
+                *weight *= of_class.copied().unwrap_or(1.0);
             }
         }
+    }
+
+    /// What [`Memory::answers`] gave last.
+    pub(crate) fn answered(&self) -> &Tensor {
+        &self.answers
     }
 
     /// What the network answers: y with its closing activation `head`, one row a sample.
@@ -133,9 +140,9 @@ impl Memory {
 }
 
 /// The class that a target says: the largest of several, or the number itself.
-pub(crate) fn class(target: ArrayView1<'_, f32>) -> usize {
+pub(crate) fn class(target: ArrayView1<'_, f32>) -> Option<usize> {
     match target.len() {
-        1 => target[0] as usize,
-        _ => argmax(target),
+        1 => (target[0] >= 0.0).then_some(target[0] as usize),
+        _ => Some(argmax(target)),
     }
 }

@@ -67,6 +67,47 @@ pub trait Metric: Debug + Send {
     }
 }
 
+/// The metrics of a model, each under a name of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics(Vec<(String, Box<dyn Metric>)>);
+
+impl Metrics {
+    /// Names that are taken are numbered, as Keras numbers them: `auc`, `auc_1`.
+    pub(crate) fn new(metrics: Vec<Box<dyn Metric>>) -> Self {
+        let mut names = vec!["loss".to_owned(), "accuracy".to_owned(), "lr".to_owned()];
+        let named = metrics.into_iter().map(|metric| {
+            let plain = metric.name().to_owned();
+            let numbered = (1..).map(|n| format!("{plain}_{n}"));
+            let mut free = std::iter::once(plain.clone()).chain(numbered);
+            let name = free.find(|name| !names.contains(name)).expect("numbers do not end");
+            names.push(name.clone());
+            (name, metric)
+        });
+        Self(named.collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &dyn Metric)> {
+        self.0.iter().map(|(name, metric)| (name.as_str(), metric.as_ref()))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Metric>> {
+        self.0.iter_mut().map(|(_, metric)| metric)
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.iter_mut().for_each(|metric| metric.reset());
+    }
+
+    /// Takes a batch in.
+    pub(crate) fn update(&mut self, answers: ArrayView2<'_, f32>, targets: ArrayView2<'_, f32>) {
+        self.iter_mut().for_each(|metric| metric.update(answers, targets, None));
+    }
+}
+
 /// Calls `each` with the predictions, targets and weight of every sample, in order.
 fn each_sample(
     predictions: ArrayView2<'_, f32>,

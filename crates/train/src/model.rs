@@ -3,12 +3,13 @@
 //! The words are Keras's. What they do stands elsewhere: a step in `step.rs`, the loop in
 //! `fit.rs`, evaluation in `evaluate.rs`, files in `save.rs`.
 
-use crate::metrics::Metric;
+use crate::available::afford;
+use crate::metrics::{Metric, Metrics};
 use crate::{Batches, Error, History, Memory, Planned, Step};
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Fields, Shape};
-use ndarray::{Array2, ArrayView4};
+use ndarray::{Array2, ArrayView4, Axis};
 
 /// A network with its parameters, and all it needs to learn and to answer.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) struct Training {
     /// Updates that were made before the model was compiled: its schedule begins there.
     pub(crate) before: u64,
     /// What is measured beside loss and accuracy.
-    pub(crate) metrics: Vec<Box<dyn Metric>>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Training {
@@ -117,7 +118,12 @@ impl Model {
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
-        self.training = Some(Training { step, rate: None, before: self.updates(), metrics });
+        self.training = Some(Training {
+            step,
+            rate: None,
+            before: self.updates(),
+            metrics: Metrics::new(metrics),
+        });
         Ok(())
     }
 
@@ -208,6 +214,7 @@ impl Model {
         let input = self.input(n);
         if !self.asked.as_ref().is_some_and(|memory| memory.holds(n)) {
             let planned = Planned::new(&self.network, input, Mode::Infer)?;
+            afford(planned.bytes(), n)?;
             self.asked = Some(planned.make(&mut self.context));
         }
         let memory = self.asked.as_mut().expect("made just now");
@@ -216,6 +223,28 @@ impl Model {
         self.network.infer(&mut self.context, x, y, saved);
         self.network.head().forward(&self.context, y);
         Ok(y.rows::<f32>().to_owned())
+    }
+
+    /// The answers for `steps` batches of the data, or all of them, in the order in which they come:
+    /// open it with `shuffle(false)` to know which is which. N·outputs.
+    ///
+    /// # Errors
+    /// If the images are not of the size that the network was built for, or cannot be read.
+    pub fn predict_batches(
+        &mut self,
+        data: &mut dyn Batches,
+        steps: Option<usize>,
+    ) -> Result<Array2<f32>, Error> {
+        let mut answers: Option<Array2<f32>> = None;
+        data.start(0, 0, steps.unwrap_or(data.batches()));
+        while let Some(batch) = data.next_batch() {
+            let more = self.predict(batch?.images)?;
+            match &mut answers {
+                None => answers = Some(more),
+                Some(all) => all.append(Axis(0), more.view()).expect("as many columns"),
+            }
+        }
+        answers.ok_or(Error::NoBatches)
     }
 
     /// Checks that the data fits, and makes room for its batches.

@@ -4,9 +4,9 @@
 //! batch, made once. After that nothing is allocated. The trainer's loop calls it, and so may a
 //! loop of your own.
 
-use crate::available::available;
+use crate::available::afford;
 use crate::{Batch, Error, Memory, Planned};
-use gradus_layers::{Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
+use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Path, Phase, Shape, Tensor, Work};
 
@@ -40,9 +40,9 @@ impl Step {
         loss: Box<dyn Loss>,
         mut optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
+        optimizer.build(network, &cx.device);
         let [training, validation] = memories(network, loss.as_ref(), input, cx)?;
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
-        optimizer.build(network, &cx.device);
         let (class_weight, path) = (Vec::new(), Path::default());
         Ok(Self { loss, optimizer, training, validation, dy, class_weight, path })
     }
@@ -75,6 +75,11 @@ impl Step {
         self.optimizer.as_mut()
     }
 
+    /// The answers to the last batch that was judged.
+    pub(crate) fn evaluated(&self) -> &Tensor {
+        self.validation.answered()
+    }
+
     /// The loss.
     #[must_use]
     pub fn loss(&self) -> &dyn Loss {
@@ -88,14 +93,32 @@ impl Step {
     /// Lets a sample of each class count that much in training; all the same if empty.
     ///
     /// # Errors
-    /// If there is not one weight for each output.
+    /// If there is not one weight for each class, or the loss knows no classes.
     pub fn weigh_classes(&mut self, class_weight: &[f32]) -> Result<(), Error> {
-        let (expected, found) = (self.training.output().shape().last(), class_weight.len());
+        let expected = match (self.loss.accuracy(), self.training.output().shape().last()) {
+            (None, _) => 0,
+            (Some(_), 1) => 2,
+            (Some(_), classes) => classes,
+        };
+        let found = class_weight.len();
         if found != 0 && found != expected {
             return Err(Error::ClassWeight { expected, found });
         }
         self.class_weight = class_weight.to_vec();
         Ok(())
+    }
+
+    /// Refuses a batch with a class that the network has no output for.
+    pub(crate) fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
+        if self.loss.accuracy() != Some(Accuracy::SparseCategorical) {
+            return Ok(());
+        }
+        let outputs = self.training.output().shape().last();
+        let unknown = |target: &&f32| !(0.0..outputs as f32).contains(*target);
+        match batch.targets.iter().filter(|t| self.loss.counts(&[**t])).find(unknown) {
+            Some(&found) => Err(Error::Label { found, outputs }),
+            None => Ok(()),
+        }
     }
 
     /// What the network gave for the last training batch: logits, where it ends in a softmax.
@@ -175,11 +198,6 @@ fn memories(
         Ok::<_, Error>(planned.with_targets(targets))
     };
     let (training, validation) = (planned(Mode::Train)?, planned(Mode::Infer)?);
-    let needed = training.bytes() + validation.bytes();
-    match available() {
-        Some(available) if needed > available => {
-            Err(Error::Memory { needed, available, batch_size: input.batch() })
-        }
-        _ => Ok([training.make(cx), validation.make(cx)]),
-    }
+    afford(training.bytes() + validation.bytes(), input.batch())?;
+    Ok([training.make(cx), validation.make(cx)])
 }
