@@ -116,9 +116,9 @@ fn loss(config: &Config) -> Box<dyn Loss> {
     let smoothing = options.number("label_smoothing").unwrap_or(0.0);
     options.finish();
     match config.class_name.as_str() {
-        "CategoricalCrossentropy" => Box::new(
-            CategoricalCrossentropy::new().from_logits(logits).label_smoothing(smoothing),
-        ),
+        "CategoricalCrossentropy" => {
+            Box::new(CategoricalCrossentropy::new().from_logits(logits).label_smoothing(smoothing))
+        }
         "SparseCategoricalCrossentropy" => {
             Box::new(SparseCategoricalCrossentropy::new().from_logits(logits))
         }
@@ -136,7 +136,8 @@ fn every_loss_is_that_of_keras() {
     for name in golden.cases("loss.") {
         let mut case = Case::new(&golden, name);
         let loss = loss(&case.config());
-        let [predictions, y, weights] = ["y_pred", "y_true", "sample_weight"].map(|f| case.given(f));
+        let [predictions, y, weights] =
+            ["y_pred", "y_true", "sample_weight"].map(|f| case.given(f));
         let target = Target { y: &y, weights: Some(&weights) };
         let (mut gradient, mut tally) = (predictions.clone(), Tally::default());
         let mut cx = Context::new(Device::Cpu, 1);
