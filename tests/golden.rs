@@ -1,4 +1,4 @@
-//! Layers, losses, optimizers and schedules against the real Keras, for everyone who has the source:
+//! Layers, losses, optimizers and schedules against the real Keras, for everyone with the source:
 //! `golden/keras.safetensors` lies beside this test, and `golden/make.py` writes it.
 //!
 //! Layers are built from Keras's own `get_config`, so that this is understood as well.

@@ -1,4 +1,4 @@
-//! The callbacks against the runs of Keras 2 and Keras 3: `callbacks.json` holds, for sequences of a figure,
+//! The callbacks against Keras 2 and 3: `callbacks.json` holds, for sequences of a figure,
 //! when Keras stopped, what the rate was after each epoch, and whose weights were left.
 
 use super::{EarlyStopping, ReduceLROnPlateau};
@@ -8,8 +8,8 @@ use gradus_tensor::{Context, Device, Fields, Path};
 use gradus_testing::test_data;
 use serde_json::Value;
 
-/// What Keras 3 does otherwise than Keras 2, which gradus follows: the first value that it looks at is
-/// the best so far, even if it is NaN, and then nothing is ever better.
+/// What Keras 3 does otherwise than Keras 2, which gradus follows: the first value that it looks at
+/// is the best so far, even if it is NaN, and then nothing is ever better.
 const ONLY_KERAS_2: [(&str, &str, &str); 14] = [
     ("reduce_lr", "nan_first", "tutorial"),
     ("reduce_lr", "nan_first", "default10"),
