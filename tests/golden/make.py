@@ -1,10 +1,11 @@
-"""Writes keras.safetensors: layers and losses as the real Keras computes them.
+"""Writes keras.safetensors: layers, losses, optimizers and schedules as the real Keras computes them.
 
     pip install "keras==3.15.1" jax safetensors && python tests/golden/make.py
 
 Every case is a layer or loss in the words of its own get_config, its input, its weights, and what
-comes out: y, and for a random dy the gradients of the sum of y * dy. `noise` is what float32 loses
-beside float64. Two runs give the same bytes.
+comes out: y, and for a random dy the gradients of the sum of y * dy. An optimizer has its arguments,
+five gradients of two variables, and these after each step; a schedule its rates at steps 0 to 29.
+`noise` is what float32 loses beside float64. Two runs give the same bytes.
 """
 
 import json
@@ -52,6 +53,53 @@ LOSSES = {
     "binary": (K.BinaryCrossentropy, dict(label_smoothing=0.2), "binary"),
     "binary_logits": (K.BinaryCrossentropy, dict(from_logits=True), "binary"),
     "squared": (K.MeanSquaredError, {}, "numbers"),
+}
+
+O = keras.optimizers
+OPTIMIZERS = {
+    "sgd": (O.SGD, dict(learning_rate=0.1)),
+    "sgd_momentum_clipnorm": (O.SGD, dict(learning_rate=0.1, momentum=0.9, clipnorm=0.5)),
+    "sgd_nesterov_decay": (O.SGD, dict(learning_rate=0.1, momentum=0.8, nesterov=True, weight_decay=0.02)),
+    "rmsprop": (O.RMSprop, {}),
+    "rmsprop_centered_clipvalue": (O.RMSprop, dict(centered=True, rho=0.8, clipvalue=0.3)),
+    "rmsprop_momentum": (O.RMSprop, dict(learning_rate=0.01, momentum=0.9, epsilon=1e-4)),
+    "rmsprop_everything": (
+        O.RMSprop, dict(centered=True, momentum=0.5, weight_decay=0.01, global_clipnorm=0.7)),
+    "adam": (O.Adam, {}),
+    "adam_clipvalue": (O.Adam, dict(learning_rate=0.01, beta_1=0.8, beta_2=0.95, clipvalue=0.2)),
+    "amsgrad": (O.Adam, dict(learning_rate=0.01, amsgrad=True, epsilon=1e-5)),
+    "adamw": (O.AdamW, {}),
+    "adamw_clipnorm": (O.AdamW, dict(learning_rate=0.01, weight_decay=0.1, clipnorm=0.4)),
+    "nadam": (O.Nadam, {}),
+    "nadam_global_clipnorm": (O.Nadam, dict(learning_rate=0.01, global_clipnorm=0.6)),
+    "adagrad": (O.Adagrad, dict(learning_rate=0.1)),
+    "adagrad_decay": (O.Adagrad, dict(learning_rate=0.1, weight_decay=0.05)),
+    "adadelta": (O.Adadelta, dict(learning_rate=1.0)),
+    "adadelta_clipnorm": (O.Adadelta, dict(learning_rate=1.0, rho=0.9, clipnorm=0.5)),
+    "adamax": (O.Adamax, {}),
+    "lion": (O.Lion, {}),
+    "lion_decay": (O.Lion, dict(learning_rate=0.01, beta_1=0.8, weight_decay=0.1)),
+}
+
+S = O.schedules
+SCHEDULES = {
+    "exponential": (S.ExponentialDecay, dict(initial_learning_rate=0.1, decay_steps=7, decay_rate=0.5)),
+    "exponential_staircase": (
+        S.ExponentialDecay,
+        dict(initial_learning_rate=0.1, decay_steps=7, decay_rate=0.5, staircase=True)),
+    "inverse_time": (S.InverseTimeDecay, dict(initial_learning_rate=0.1, decay_steps=4, decay_rate=0.6)),
+    "piecewise": (S.PiecewiseConstantDecay, dict(boundaries=[5, 17], values=[0.1, 0.03, 0.004])),
+    "polynomial": (
+        S.PolynomialDecay,
+        dict(initial_learning_rate=0.1, decay_steps=20, end_learning_rate=0.01, power=2.0)),
+    "polynomial_cycle": (S.PolynomialDecay, dict(initial_learning_rate=0.1, decay_steps=9, cycle=True)),
+    "cosine": (S.CosineDecay, dict(initial_learning_rate=0.1, decay_steps=20, alpha=0.05)),
+    "cosine_warmup": (
+        S.CosineDecay,
+        dict(initial_learning_rate=0.01, decay_steps=15, warmup_target=0.1, warmup_steps=8)),
+    "cosine_restarts": (
+        S.CosineDecayRestarts,
+        dict(initial_learning_rate=0.1, first_decay_steps=6, t_mul=1.5, m_mul=0.8, alpha=0.01)),
 }
 
 
@@ -113,10 +161,36 @@ def loss_case(build, options, kind, rng):
     return given, results, dict(class_name=build.__name__, config=options)
 
 
+def optimizer_case(build, options, rng):
+    shapes = {"kernel": (3, 4), "bias": (4,)}
+    given = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    given |= {f"grad_{name}": rng.normal(size=(5, *shape)) for name, shape in shapes.items()}
+    given = {name: value.astype(np.float32) for name, value in given.items()}
+    width = keras.backend.floatx()
+    variables = [keras.Variable(given[name].astype(width), dtype=width) for name in shapes]
+    optimizer = build(**options)
+    optimizer.build(variables)
+    after = []
+    for step in range(5):
+        grads = [keras.ops.array(given[f"grad_{name}"][step], dtype=width) for name in shapes]
+        optimizer.apply(grads, variables)
+        after.append([np.asarray(variable.value) for variable in variables])
+    results = {f"after_{name}": np.stack(values) for name, values in zip(shapes, zip(*after))}
+    return given, results, dict(class_name=build.__name__, config=options)
+
+
+def schedule_case(build, options, rng):
+    schedule = build(**options)
+    rates = np.array([schedule(step) for step in range(30)])
+    return {}, {"rates": rates}, dict(class_name=build.__name__, config=options)
+
+
 def main():
     tensors, cases = {}, {}
     listed = [(f"layer.{n}", layer_case, *c) for n, c in LAYERS.items()]
     listed += [(f"loss.{n}", loss_case, *c) for n, c in LOSSES.items()]
+    listed += [(f"optimizer.{n}", optimizer_case, *c) for n, c in OPTIMIZERS.items()]
+    listed += [(f"schedule.{n}", schedule_case, *c) for n, c in SCHEDULES.items()]
     for seed, (name, make, *arguments) in enumerate(listed):
         both = []
         for width in ["float64", "float32"]:

@@ -247,6 +247,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_has_keras_s_statistics() {
+        let Some(path) = gradus_testing::test_data("goldens/stats.json") else { return };
+        let text = std::fs::read_to_string(path).unwrap();
+        let stats: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let cases = stats["dropout"].as_array().unwrap();
+        assert_eq!(cases.len(), 2, "the tutorial's rates");
+        for case in cases {
+            let number = |name: &str| case[name].as_f64().unwrap();
+            let (n, draw) = (100_000, draw(number("rate") as f32, 1, 1));
+            let (mut y, mut mask) = (vec![9.0f32; n], vec![9; n]);
+            definition::forward(&draw, &vec![1.0; n], &mut y, &mut mask);
+            let kept = y.iter().filter(|&&y| y != 0.0).count() as f64 / n as f64;
+            let sigma = number("kept_fraction_sigma_for_1e5");
+            assert!(
+                (kept - number("kept_fraction_expected")).abs() < 4.0 * sigma,
+                "{case}: {kept}"
+            );
+            let value = number("kept_value_for_x1") as f32;
+            assert!(y.iter().all(|&y| y == 0.0 || y == value), "{case}");
+        }
+    }
+
+    #[test]
     fn layers_updates_and_seeds_do_not_share_masks() {
         let base = mask(&draw(0.5, 1, 1), 256);
         assert_ne!(base, mask(&draw(0.5, 2, 1), 256));

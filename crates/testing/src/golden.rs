@@ -1,12 +1,13 @@
 //! Reference vectors from real Keras.
 //!
-//! The files lie outside the project, in the folder that `GRADUS_TEST_DATA` names. A test that
-//! needs one and finds none says *skipped* and passes.
+//! The small ones lie beside the tests that read them, with the script that made them. The large
+//! ones lie outside the project, in the folder that `GRADUS_TEST_DATA` names: a test that needs one
+//! of these and finds none says *skipped* and passes.
 
 use ndarray::{ArrayD, IxDyn};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file below the folder of test data, or `None`, having said why, where it is not at hand.
 ///
@@ -37,14 +38,23 @@ impl Golden {
     /// If the file is not a golden file.
     #[must_use]
     pub fn open(name: &str) -> Option<Self> {
-        let bytes = std::fs::read(test_data(&format!("goldens/{name}.safetensors"))?)
-            .expect("the golden file can be read");
+        test_data(&format!("goldens/{name}.safetensors")).map(Self::read)
+    }
+
+    /// Reads the golden file at `path`.
+    ///
+    /// # Panics
+    /// If there is none, or it is not a golden file.
+    #[must_use]
+    pub fn read(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("a safetensors file");
         let text = metadata.metadata().as_ref().and_then(|m| m.get("golden"));
         let mut json: Value =
             serde_json::from_str(text.expect("a golden key")).expect("the golden key is JSON");
         let Value::Object(cases) = json["cases"].take() else { panic!("cases is an object") };
-        Some(Self { bytes, cases })
+        Self { bytes, cases }
     }
 
     /// The names of the cases that begin with `prefix`, in order.

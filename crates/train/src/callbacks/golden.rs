@@ -1,4 +1,4 @@
-//! The callbacks against Keras 2's own runs: `callbacks.json` holds, for sequences of a figure,
+//! The callbacks against Keras 2 and 3: `callbacks.json` holds, for sequences of a figure,
 //! when Keras stopped, what the rate was after each epoch, and whose weights were left.
 
 use super::{EarlyStopping, ReduceLROnPlateau};
@@ -7,6 +7,25 @@ use gradus_layers::{Dense, Flatten, Sequential};
 use gradus_tensor::{Context, Device, Fields, Path};
 use gradus_testing::test_data;
 use serde_json::Value;
+
+/// What Keras 3 does otherwise than Keras 2, which gradus follows: the first value that it looks at
+/// is the best so far, even if it is NaN, and then nothing is ever better.
+const ONLY_KERAS_2: [(&str, &str, &str); 14] = [
+    ("reduce_lr", "nan_first", "tutorial"),
+    ("reduce_lr", "nan_first", "default10"),
+    ("reduce_lr", "nan_first", "cooldown"),
+    ("reduce_lr", "nan_first", "min_delta"),
+    ("reduce_lr", "nan_first", "floor"),
+    ("reduce_lr", "nan_first", "patience0"),
+    ("early_stopping", "nan_first", "patience3"),
+    ("early_stopping", "nan_first", "patience10_restore"),
+    ("early_stopping", "nan_first", "patience3_restore"),
+    ("early_stopping", "nan_first", "min_delta"),
+    ("early_stopping", "nan_first", "baseline"),
+    ("early_stopping", "nan_first", "patience0"),
+    ("early_stopping", "nan_and_missing", "start_from_5"),
+    ("both", "nan_first", "tutorial"),
+];
 
 /// A model whose first weight is the number of the epoch.
 fn model() -> Model {
@@ -82,15 +101,34 @@ fn reduce_lr(args: &Value, monitor: &str) -> ReduceLROnPlateau {
         .min_lr(args["min_lr"].as_f64().unwrap_or(0.0))
 }
 
+/// What differs between what our callbacks did and what Keras's did, if anything.
+fn difference(outcome: &Outcome, run: &Value) -> Option<String> {
+    let Outcome { rates, stopped, weight } = outcome;
+    if rates.len() as u64 != run["epochs_run"].as_u64().unwrap() {
+        return Some(format!("{} epochs", rates.len()));
+    }
+    if *stopped != run["stopped"].as_bool().unwrap() {
+        return Some(format!("stopped: {stopped}"));
+    }
+    if f64::from(*weight) != run["final_weights_from_epoch"].as_f64().unwrap() {
+        return Some(format!("weights of epoch {weight}"));
+    }
+    let keras = run["lr_after_epoch"].as_array()?.iter().map(|rate| rate.as_f64().unwrap());
+    // Six digits stand in the file: half a unit of the last is at most 5e-6 of it.
+    let mut pairs = rates.iter().zip(keras).enumerate();
+    let off = pairs.find(|(_, (ours, keras))| (*ours / keras - 1.0).abs() >= 5e-6)?;
+    Some(format!("epoch and rates {off:?}"))
+}
+
 #[test]
-fn callbacks_do_what_keras_2_does() {
+fn callbacks_do_what_keras_does() {
     let Some(path) = test_data("goldens/callbacks.json") else { return };
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let runs = file["runs"].as_array().unwrap().iter().filter(|run| run["lib"] == "k2");
-    let mut played = 0;
-    for run in runs {
-        let monitor = run["monitor"].as_str().unwrap();
-        let sequence = &file["sequences"][run["sequence"].as_str().unwrap()];
+    let (mut followed, mut excepted) = (0, 0);
+    for run in file["runs"].as_array().unwrap() {
+        let [kind, name, config, monitor] =
+            ["kind", "sequence", "config", "monitor"].map(|key| run[key].as_str().unwrap());
+        let sequence = &file["sequences"][name];
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
         if run["early_stopping_args"].is_object() {
             callbacks.push(Box::new(early_stopping(&run["early_stopping_args"], monitor)));
@@ -99,19 +137,15 @@ fn callbacks_do_what_keras_2_does() {
             callbacks.push(Box::new(reduce_lr(&run["reduce_lr_args"], monitor)));
         }
         let outcome = play(&mut callbacks, monitor, sequence["values"].as_array().unwrap());
-        let what = format!("{} {} {}", run["kind"], run["sequence"], run["config"]);
-        assert_eq!(outcome.rates.len() as u64, run["epochs_run"].as_u64().unwrap(), "{what}");
-        assert_eq!(outcome.stopped, run["stopped"].as_bool().unwrap(), "{what}");
-        let weight = run["final_weights_from_epoch"].as_f64().unwrap();
-        assert_eq!(f64::from(outcome.weight), weight, "{what}: weights");
-        if let Some(rates) = run["lr_after_epoch"].as_array() {
-            for (epoch, (ours, keras)) in outcome.rates.iter().zip(rates).enumerate() {
-                // Six digits stand in the file: half a unit of the last is at most 5e-6 of it.
-                let keras = keras.as_f64().unwrap();
-                assert!((ours / keras - 1.0).abs() < 5e-6, "{what}, epoch {epoch}: {ours} {keras}");
-            }
+        let difference = difference(&outcome, run);
+        let what = format!("{} {kind} {name} {config}", run["lib"]);
+        if run["lib"] == "k3" && ONLY_KERAS_2.contains(&(kind, name, config)) {
+            assert!(difference.is_some(), "{what} is excepted and need not be");
+            excepted += 1;
+        } else {
+            assert_eq!(difference, None, "{what}");
+            followed += 1;
         }
-        played += 1;
     }
-    assert_eq!(played, 98);
+    assert_eq!((followed, excepted), (182, 14), "every run of the file");
 }
