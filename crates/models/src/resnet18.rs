@@ -5,8 +5,8 @@
 //! the image is what the last layer decides on.
 
 use gradus_layers::{
-    Activation, BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, MaxPooling2D, Padding,
-    ReLU, Residual, Sequential,
+    Activation, BatchNormalization, Conv2D, Dense, Distribution, FanMode, GlobalAveragePooling2D,
+    Initializer, MaxPooling2D, Padding, ReLU, Residual, Sequential,
 };
 
 /// What stands before the first block.
@@ -23,6 +23,9 @@ pub enum Stem {
 ///
 /// With the stem of ImageNet and 1000 classes it has torchvision's 11,689,512 parameters, and
 /// 9,600 moving statistics of the normalizations, which Keras counts too: 11,699,112.
+///
+/// Windows lie where torchvision's lie, and convolutions begin as there, with
+/// `kaiming_normal_(mode="fan_out")`; the last layer begins as Keras's do.
 ///
 /// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition. CVPR 2016; the second stem is
 /// that of its section 4.2.
@@ -42,7 +45,7 @@ pub fn resnet18(stem: Stem, classes: usize) -> Sequential {
     let start = match stem {
         Stem::ImageNet => normalized(Sequential::new(), 64, 7, 2)
             .add(ReLU::new())
-            .add(MaxPooling2D::new(3).strides(2).padding(Padding::Same)),
+            .add(MaxPooling2D::new(3).strides(2).padding(Padding::from(1))),
         Stem::Cifar => normalized(Sequential::new(), 64, 3, 1).add(ReLU::new()),
     };
     let stages = [(64, 1), (128, 2), (256, 2), (512, 2)];
@@ -55,6 +58,14 @@ pub fn resnet18(stem: Stem, classes: usize) -> Sequential {
         .add(Dense::new(classes).activation(Activation::Softmax))
 }
 
+/// torchvision's `kaiming_normal_(mode="fan_out", nonlinearity="relu")`: `he_normal` by the fan of
+/// the outputs, and not cut off.
+const KAIMING_NORMAL: Initializer = Initializer::VarianceScaling {
+    scale: 2.0,
+    mode: FanMode::FanOut,
+    distribution: Distribution::UntruncatedNormal,
+};
+
 /// Two convolutions and the way around them, which is a convolution of its own where the shape
 /// changes.
 fn block(filters: usize, stride: usize, changes: bool) -> Residual {
@@ -66,11 +77,12 @@ fn block(filters: usize, stride: usize, changes: bool) -> Residual {
     }
 }
 
-/// A convolution and its normalization, whose β makes a bias needless; torchvision's constants.
+/// A convolution and its normalization, whose β makes a bias needless; torchvision's constants, and
+/// its padding: both sides alike, where `same` would move the windows of stride 2 by a pixel.
 fn normalized(chain: Sequential, filters: usize, size: usize, stride: usize) -> Sequential {
-    let convolution = Conv2D::new(filters, size).strides(stride).padding(Padding::Same);
+    let convolution = Conv2D::new(filters, size).strides(stride).padding(Padding::from(size / 2));
     chain
-        .add(convolution.use_bias(false))
+        .add(convolution.use_bias(false).kernel_initializer(KAIMING_NORMAL))
         .add(BatchNormalization::new().momentum(0.9).epsilon(1e-5))
 }
 

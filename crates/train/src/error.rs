@@ -27,6 +27,14 @@ pub enum Error {
     /// `fit` or `evaluate` before `compile`.
     #[error("the model is not compiled: call compile(optimizer, loss) first")]
     NotCompiled,
+    /// No layer has that name.
+    #[error("there is no layer {layer:?}: there are {}", found.join(", "))]
+    NoLayer {
+        /// What was asked for.
+        layer: String,
+        /// The layers where it was looked for.
+        found: Vec<String>,
+    },
     /// The images are not of the size that the network was built for.
     #[error(
         "the network takes images of {expected:?} (H, W, C), the data has {found:?}: set its target_size"

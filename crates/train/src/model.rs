@@ -156,6 +156,23 @@ impl Model {
         &mut self.network
     }
 
+    /// Freezes the layer of that name, or of that path within a container, such as
+    /// `residual.body.conv2d`; or thaws it. A frozen layer keeps its weights, and batch
+    /// normalization its statistics too. As in Keras this is decided before [`Model::compile`],
+    /// which is to be called again.
+    ///
+    /// # Errors
+    /// [`Error::NoLayer`] if there is no such layer.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<(), Error> {
+        let Some(found) = self.network.layer_mut(layer) else {
+            let found = nearest_layers(&self.network, layer);
+            return Err(Error::NoLayer { layer: layer.to_owned(), found });
+        };
+        found.set_trainable(trainable);
+        self.training = None;
+        Ok(())
+    }
+
     /// Height, width and channels of the images that it takes.
     #[must_use]
     pub fn image_shape(&self) -> [usize; 3] {
@@ -277,4 +294,18 @@ impl Model {
         let [h, w, c] = self.image;
         Shape::new(&[n, h, w, c])
     }
+}
+
+/// The paths of all layers in the innermost container that the path leads to.
+fn nearest_layers(network: &Sequential, path: &str) -> Vec<String> {
+    let (mut container, mut before): (&dyn Layer, _) = (network, String::new());
+    for name in path.split('.') {
+        let inner = container.children().into_iter().find(|(child, _)| *child == name);
+        let Some((_, inner)) = inner.filter(|(_, inner)| !inner.children().is_empty()) else {
+            break;
+        };
+        container = inner;
+        before = format!("{before}{name}.");
+    }
+    container.children().iter().map(|(name, _)| format!("{before}{name}")).collect()
 }
