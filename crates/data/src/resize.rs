@@ -38,6 +38,12 @@ fn nearest(from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, u8>) {
     let (out_h, out_w, _) = into.dim();
     for (mut row, y) in into.outer_iter_mut().zip(sources(h, out_h)) {
         let line = from.index_axis(ndarray::Axis(0), y);
+        if let (3, Some(line), Some(row)) = (channels, line.to_slice(), row.as_slice_mut()) {
+            let line = line.as_chunks::<3>().0;
+            let pixels = row.as_chunks_mut::<3>().0.iter_mut();
+            pixels.zip(sources(w, out_w)).for_each(|(pixel, x)| *pixel = line[x]);
+            continue;
+        }
         for (mut pixel, x) in row.outer_iter_mut().zip(sources(w, out_w)) {
             pixel.assign(&line.row(x));
         }
