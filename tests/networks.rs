@@ -111,7 +111,7 @@ fn trains_and_resumes(network: impl Fn() -> Sequential, mut data: DataLoader, ep
 #[test]
 fn resnet18_trains_and_resumes() {
     let Some(data) = cifar10(8, 4) else { return };
-    trains_and_resumes(|| resnet18(Stem::Cifar, 10), data, 3);
+    trains_and_resumes(|| resnet18(Stem::Cifar, 10), data, 2);
 }
 
 #[test]
