@@ -91,7 +91,4 @@ fn batches_are_those_of_keras_s_own_generator() {
     for case in golden.cases("nearest.") {
         follow(&golden, case, Interpolation::Nearest, folder.path());
     }
-    for case in golden.cases("bilinear.") {
-        follow(&golden, case, Interpolation::Bilinear, folder.path());
-    }
 }

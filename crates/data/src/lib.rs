@@ -32,7 +32,7 @@ mod write_beside;
 pub use bad_images::{BadImages, Problem};
 pub use cache::Cache;
 pub use dataset::{Dataset, InMemory, Sample};
-pub use decode::{ColorMode, Decoder, Reading};
+pub use decode::{ColorMode, Decoder, Jpeg, Reading};
 pub use error::Error;
 pub use files::Files;
 pub use flow::{Flow, flow};
