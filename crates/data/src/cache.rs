@@ -104,6 +104,10 @@ impl Dataset for Cached {
         self.dataset.name(index)
     }
 
+    fn short_name(&self, index: usize) -> String {
+        self.dataset.short_name(index)
+    }
+
     fn fingerprint(&self, index: usize) -> Option<u64> {
         self.dataset.fingerprint(index)
     }
