@@ -64,6 +64,11 @@ pub trait Dataset: Send + Sync {
         name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string()
     }
 
+    /// What there is to say about what was read so far. Nothing, unless overridden.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// A number that changes whenever the pixels of image `index` may have: for a cache on disk,
     /// which is refused where there is none (the default).
     fn fingerprint(&self, _index: usize) -> Option<u64> {

@@ -223,6 +223,13 @@ impl DataLoader {
         &self.problems
     }
 
+    /// What there is to say about the images that were read so far, beyond what `found` knew
+    /// when the loader was opened: that some are damaged in a [`Cache`](crate::Cache) on disk.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        self.dataset.remark()
+    }
+
     /// A number for the names, targets and weights of all rows, in order, and for the names of the
     /// classes. Loaders of the same number and the same arguments give the same rows in the same
     /// order: ask before resuming a run. The directory does not count, so that a volume may be

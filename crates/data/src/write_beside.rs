@@ -61,10 +61,7 @@ fn names() -> impl Iterator<Item = u64> {
 
 /// A new hidden file in the same folder, of the first of `names` that no file has: what another
 /// writer is at, or left when it was killed, is not touched.
-fn create_beside(
-    path: &Path,
-    names: impl IntoIterator<Item = u64>,
-) -> io::Result<(PathBuf, File)> {
+fn create_beside(path: &Path, names: impl IntoIterator<Item = u64>) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the path names no file; add a file name")
     })?;

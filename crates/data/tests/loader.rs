@@ -295,6 +295,20 @@ fn a_panic_in_a_worker_reaches_the_caller() {
 }
 
 #[test]
+fn a_loader_whose_panic_was_caught_starts_again() {
+    let mut loader = odd(Some(7), true, 2);
+    // Whoever gives an epoch up hears of the panic, if a worker came as far as that.
+    let mut panics = (0..14).map(|n| {
+        let again = catch_unwind(AssertUnwindSafe(|| loader.start(0, None)));
+        std::thread::sleep(Duration::from_millis(1 << n));
+        again.is_err()
+    });
+    assert!(panics.any(|panicked| panicked));
+    assert!(loader.next_batch().is_none());
+    assert_eq!(rows(&mut loader, 0, Some(1)), [[0, 1, 2, 3, 4]]);
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_refused() {
     let refused = |flow: Flow<InMemory>| match flow.open().map(|_| ()) {
         Err(Error::Argument { argument, .. }) => argument,
