@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Batch t      begins with `seed(seed + t)`, t counted over all epochs: t = epoch · ⌈N/B⌉ + step,
-//! Batch t      begins with `seed(seed + t)`, t counted over all epochs: t = epoch · ⌈N/B⌉ + step;
-//!              one with the batches that are left
+//!              also where an epoch has fewer steps than that (Keras's `next()` would begin the
+//!              next one with the batches that are left)
 //! Step 0       draws the permutation of the rows first; the images go on from there
 //! Rows         the permutation, cut into batches in order: only the last is short
 //! Images       draw one after another, in the order of the batch
