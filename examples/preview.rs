@@ -18,9 +18,10 @@ use gradus::augment::{
     RandomResizedCrop, Rect,
 };
 use gradus::data::synthetic::{Class, Synthetic};
-use gradus::data::write_beside;
+use gradus::data::{Decoder, write_beside};
 use image::RgbImage;
 use ndarray::{Array3, Array4, ArrayViewMut3};
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -135,29 +136,43 @@ fn resize(image: &Array3<u8>, mut into: ArrayViewMut3<'_, u8>) {
     into.zip_mut_with(&resized, |level, value| *level = value.round() as u8);
 }
 
-/// Images from all over the folder, sorted by name, so that every class has its part.
+/// What the names of images end with.
+const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "ppm", "gif", "tif", "tiff"];
+
+/// Images from all over the folder, sorted by name, so that every class has its part. One that
+/// cannot be read is left out, and told.
 fn photos(folder: &Path, count: usize) -> Result<Vec<Array3<u8>>> {
     let mut files = Vec::new();
-    find(folder, &mut files)?;
+    find(folder, &mut HashSet::new(), &mut files)?;
     files.sort();
-    ensure!(!files.is_empty(), "{} holds no .jpg, .png, .bmp or .ppm file", folder.display());
+    ensure!(!files.is_empty(), "{} holds no file named like {ENDINGS:?}", folder.display());
     let count = count.min(files.len());
     let chosen = (0..count).map(|i| &files[i * files.len() / count]);
-    let read = |file: &PathBuf| {
-        let image = image::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(pixels(image.to_rgb8()))
-    };
-    chosen.map(read).collect()
+    let mut decoder = Decoder::default();
+    let mut images = Vec::new();
+    for file in chosen {
+        match decoder.read(file) {
+            Ok(image) => images.push(image.to_owned()),
+            Err(error) => eprintln!("left out: {error}"),
+        }
+    }
+    ensure!(!images.is_empty(), "none of the {count} chosen images can be read");
+    Ok(images)
 }
 
-fn find(folder: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds the images in that folder and those in it, each once wherever links lead.
+fn find(folder: &Path, seen: &mut HashSet<PathBuf>, into: &mut Vec<PathBuf>) -> Result<()> {
+    let real = folder.canonicalize();
+    if !seen.insert(real.with_context(|| format!("cannot list {}", folder.display()))?) {
+        return Ok(());
+    }
     let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()));
     for entry in entries? {
         let path = entry?.path();
         let kind = path.extension().map(|e| e.to_string_lossy().to_lowercase());
         if path.is_dir() {
-            find(&path, into)?;
-        } else if kind.is_some_and(|k| ["jpg", "jpeg", "png", "bmp", "ppm"].contains(&k.as_str())) {
+            find(&path, seen, into)?;
+        } else if kind.is_some_and(|k| ENDINGS.contains(&k.as_str())) {
             into.push(path);
         }
     }

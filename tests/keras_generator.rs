@@ -64,7 +64,7 @@ fn open(golden: &Golden, case: &str, interpolation: Interpolation, folder: &Path
         .expect("seven images")
 }
 
-fn follow(golden: &Golden, case: &str, interpolation: Interpolation, folder: &Path) {
+fn follow(golden: &Golden, case: &str, interpolation: Interpolation, folder: &Path, allowed: f64) {
     let mut loader = open(golden, case, interpolation, folder);
     let (mut rows, mut images) = (Vec::new(), Vec::new());
     for epoch in 0..2 {
@@ -76,9 +76,8 @@ fn follow(golden: &Golden, case: &str, interpolation: Interpolation, folder: &Pa
         }
     }
     assert_eq!(rows, golden.integers(case, "rows").into_raw_vec_and_offset().0, "{case}: order");
-    // 10⁻⁵ of the whole range of values.
     let range = 255.0 * golden.params(case)["rescale"].as_f64().unwrap_or(1.0);
-    let tolerance = Tolerance { abs: 1e-5 * range, rel: 0.0 };
+    let tolerance = Tolerance { abs: allowed * range, rel: 0.0 };
     let expected = golden.tensor(case, "images").into_raw_vec_and_offset().0;
     assert_close(case, &images, &expected, tolerance);
 }
@@ -89,6 +88,11 @@ fn batches_are_those_of_keras_s_own_generator() {
     let (golden, folder) = (Golden::read(path), tempfile::tempdir().expect("a folder"));
     draw(folder.path());
     for case in golden.cases("nearest.") {
-        follow(&golden, case, Interpolation::Nearest, folder.path());
+        follow(&golden, case, Interpolation::Nearest, folder.path(), 1e-5);
+    }
+    // Pillow 13 shrinks some tall pictures along the columns first, gradus always along the rows:
+    // a level of difference, which brightness and its truncation make at most four.
+    for case in golden.cases("bilinear.") {
+        follow(&golden, case, Interpolation::Bilinear, folder.path(), 4.0 / 255.0);
     }
 }

@@ -1,6 +1,7 @@
 //! After two steps nothing is allocated any more: a counting allocator watches the third.
 
-use gradus::layers::Tally;
+use gradus::layers::{Regularizer, Tally};
+use gradus::optim::{Clip, Optimizer};
 use gradus::prelude::*;
 use gradus::tensor::Shape;
 use gradus::train::{Batch, Step};
@@ -37,33 +38,61 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-#[test]
-fn a_step_in_steady_state_allocates_nothing() {
-    let (n, side) = (6, 48);
+/// Every branch, and what else a network may have.
+fn branched() -> Sequential {
+    let body = Sequential::new()
+        .add(Conv2D::new(8, 3).padding(Padding::Same).kernel_regularizer(Regularizer::l2(1e-3)))
+        .add(BatchNormalization::new())
+        .add(ReLU::new())
+        .add(Conv2D::new(8, 3).padding(Padding::from(1)).groups(2).activation(Activation::Silu));
+    let shortcut = Sequential::new().add(Conv2D::new(8, 1));
+    let branches = Concatenate::new()
+        .branch(Sequential::new().add(AveragePooling2D::new(2)))
+        .branch(Sequential::new().add(MaxPooling2D::new(2)).add(Dropout::new(0.5)));
+    Sequential::new()
+        .add(Residual::new(body).shortcut(shortcut).activation(Activation::Relu))
+        .add(branches)
+        .add(GlobalAveragePooling2D::new())
+        .add(Dense::new(2).activation(Activation::Softmax))
+}
+
+/// Allocations of each of five steps, and of judging after each.
+fn allocations(
+    mut network: Sequential,
+    optimizer: impl Optimizer + 'static,
+    [n, side]: [usize; 2],
+) -> Vec<usize> {
     let mut cases = Cases::new("no alloc", 0);
     let images = Array4::from_shape_vec((n, side, side, 3), cases.normal(n * side * side * 3));
     let images = images.expect("as many pixels");
     let targets = Array2::from_shape_fn((n, 2), |(i, k)| f32::from(u8::from(i % 2 == k)));
     let input = Shape::new(&[n, side, side, 3]);
-    let mut network = models::dogs_vs_cats();
     network.build_on(input, &Device::Cpu, 1).expect("the layers fit");
     let mut context = Context::new(Device::Cpu, 2);
     context.step.learning_rate = 1e-3;
-    let (mut loss, optimizer) = (CategoricalCrossentropy::new(), RMSprop::default());
+    let mut loss = CategoricalCrossentropy::new();
     network.split_head(|head| gradus::layers::Loss::take_logits(&mut loss, head));
     let mut step = Step::new(&network, input, &mut context, Box::new(loss), Box::new(optimizer))
         .expect("fits");
-
     let whole = Batch::new(images.view(), targets.view());
     let short = Batch::new(images.slice(s![..4, .., .., ..]), targets.slice(s![..4, ..]));
-    let mut tally = Tally::default();
-    let mut counts = Vec::new();
+    let (mut tally, mut counts) = (Tally::default(), Vec::with_capacity(5));
     for batch in [&whole, &short, &whole, &short, &whole] {
         let before = COUNT.load(Ordering::Relaxed);
         step.train(&mut network, &mut context, batch, &mut tally);
         step.evaluate(&network, &mut context, batch, &mut tally);
         counts.push(COUNT.load(Ordering::Relaxed) - before);
     }
-    assert_eq!(counts[2..], [0, 0, 0], "allocations in each step: {counts:?}");
     assert!(tally.loss().is_finite());
+    counts
+}
+
+/// One test: the counter sees every thread.
+#[test]
+fn a_step_in_steady_state_allocates_nothing() {
+    let counts = allocations(models::dogs_vs_cats(), RMSprop::default(), [6, 48]);
+    assert_eq!(counts[2..], [0, 0, 0], "allocations in each step: {counts:?}");
+    let adam = Adam::new().clip(Clip::GlobalNorm(1.0)).weight_decay(1e-4);
+    let counts = allocations(branched(), adam, [6, 20]);
+    assert_eq!(counts[2..], [0, 0, 0], "allocations in each step with branches: {counts:?}");
 }

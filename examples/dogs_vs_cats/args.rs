@@ -118,10 +118,10 @@ impl RunFolder {
             folder.keep_arguments()?;
             return Ok((folder, args));
         }
-        let Some(newest) = (1..).map(|n| numbered(&args.out, n)).take_while(|p| p.is_dir()).last()
-        else {
+        let Some(newest) = runs(&args.out).next_back() else {
             bail!("{} has no run to resume", args.out.display());
         };
+        let newest = numbered(&args.out, newest);
         let folder = Self(newest);
         if folder.file(EVALUATION).exists() {
             bail!("{} has ended: there is nothing to resume", folder.0.display());
@@ -138,7 +138,7 @@ impl RunFolder {
 
     fn create(out: &Path) -> Result<Self> {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        for number in 1.. {
+        for number in runs(out).next_back().unwrap_or(0) + 1.. {
             let run = numbered(out, number);
             match fs::create_dir(&run) {
                 Ok(()) => return Ok(Self(run)),
@@ -150,7 +150,8 @@ impl RunFolder {
     }
 
     fn keep_arguments(&self) -> Result<()> {
-        let words: Vec<String> = std::env::args().collect();
+        let words: Vec<String> =
+            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let text = serde_json::to_string_pretty(&words)?;
         Ok(gradus::train::write_beside(&self.file(ARGUMENTS), |file| writeln!(file, "{text}"))?)
     }
@@ -176,6 +177,16 @@ const ARGUMENTS: &str = "arguments.json";
 const EVALUATION: &str = "evaluation.txt";
 /// The state of a run that has not ended.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// The numbers of the runs that there are, ascending.
+fn runs(out: &Path) -> impl DoubleEndedIterator<Item = u32> {
+    let entries = fs::read_dir(out).into_iter().flatten().filter_map(Result::ok);
+    let number =
+        |name: std::ffi::OsString| name.to_str()?.strip_prefix("dogs_vs_cats-")?.parse().ok();
+    let mut numbers: Vec<u32> = entries.filter_map(|entry| number(entry.file_name())).collect();
+    numbers.sort_unstable();
+    numbers.into_iter()
+}
 
 fn numbered(out: &Path, number: u32) -> PathBuf {
     out.join(format!("dogs_vs_cats-{number}"))

@@ -54,11 +54,12 @@ fn main() -> Result<()> {
     let trained = fit(&args, &run, &mut model, &mut train, &mut validation);
     let seconds = start.elapsed().as_secs_f64();
     // Whatever ended the training, what it reached is written down first.
-    let mut files = draw(&model, &run)?;
+    let drawn = draw(&model, &run);
     if let Err(error) = trained {
         let out = args.out.display();
         return Err(error).context(format!("training stopped; to go on: --resume --out {out}"));
     }
+    let mut files = drawn?;
     say(&format!("\nTrained for {} epochs in {seconds:.0} s", model.history().len()));
 
     if let Some(profile) = model.profile() {

@@ -7,7 +7,18 @@
 //! Reference    Marsaglia, Tsang: A simple method for generating gamma variables. ACM TOMS 26, 2000
 //! ```
 
+use crate::Error;
+use crate::ranges::check_bounds;
 use gradus_random::Stream;
+
+/// Below, both logarithms may be too large for a float, so that λ would be no number; and λ is 0 or
+/// 1 anyway. Above, it is ½.
+const ALPHA: [f64; 2] = [1e-3, 1e6];
+
+/// Refuses an α that no λ can be drawn for.
+pub(crate) fn check(alpha: f64) -> Result<(), Error> {
+    check_bounds("alpha", alpha, ALPHA)
+}
 
 /// λ of Beta(α, α), in [0, 1]: near 0 and 1 for a small α, uniform for 1, near ½ for a great one.
 pub(crate) fn symmetric(alpha: f64, rng: &mut Stream<'_>) -> f64 {
@@ -38,6 +49,19 @@ fn normal(rng: &mut Stream<'_>) -> f64 {
 mod tests {
     use super::*;
     use gradus_random::Philox;
+
+    #[test]
+    fn a_number_comes_of_every_alpha_that_is_allowed() {
+        for alpha in ALPHA {
+            check(alpha).unwrap();
+            let mut rng = Stream::Philox(Philox::new(2, [0; 3]));
+            let draws: Vec<f64> = (0..20_000).map(|_| symmetric(alpha, &mut rng)).collect();
+            assert!(draws.iter().all(|x| (0.0..=1.0).contains(x)), "{alpha}");
+        }
+        for alpha in [0.0, 1e-300, 9e-4, -1.0, 2e6, f64::INFINITY, f64::NAN] {
+            assert!(matches!(check(alpha), Err(Error::Bounds { argument: "alpha", .. })));
+        }
+    }
 
     /// Beta(α, α) has mean ½ and variance 1 / (4 (2 α + 1)).
     #[test]

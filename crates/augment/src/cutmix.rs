@@ -11,7 +11,6 @@
 //! ```
 
 use crate::mixup::with_the_one_before;
-use crate::ranges::check_interval;
 use crate::{Error, Rect, beta};
 use gradus_random::{Domain, Source};
 use ndarray::{ArrayViewMut2, ArrayViewMut4, s};
@@ -43,9 +42,9 @@ impl CutMix {
     /// With that α.
     ///
     /// # Errors
-    /// Where it is not above 0 and finite.
+    /// [`Error::Bounds`] where it is not a number from 0.001 to a million.
     pub fn new(alpha: f64) -> Result<Self, Error> {
-        check_interval("alpha", [alpha; 2], f64::MAX)?;
+        beta::check(alpha)?;
         Ok(Self { alpha })
     }
 

@@ -9,7 +9,6 @@
 //! Reference    Zhang et al.: mixup: Beyond empirical risk minimization. ICLR 2018
 //! ```
 
-use crate::ranges::check_interval;
 use crate::{Error, beta, scratch};
 use gradus_random::{Domain, Source};
 use ndarray::{ArrayViewMut, ArrayViewMut2, ArrayViewMut4, Axis, Dimension, RemoveAxis, Zip};
@@ -46,9 +45,9 @@ impl MixUp {
     /// With that α.
     ///
     /// # Errors
-    /// Where it is not above 0 and finite.
+    /// [`Error::Bounds`] where it is not a number from 0.001 to a million.
     pub fn new(alpha: f64) -> Result<Self, Error> {
-        check_interval("alpha", [alpha; 2], f64::MAX)?;
+        beta::check(alpha)?;
         Ok(Self { alpha })
     }
 
@@ -127,6 +126,6 @@ mod tests {
         let key = Key { seed: 1, epoch: 2, index: 3 };
         assert_eq!(mixup.draw(key), mixup.draw(key));
         assert_ne!(mixup.draw(key), mixup.draw(Key { index: 4, ..key }));
-        assert!(matches!(MixUp::new(0.0), Err(Error::Interval { argument: "alpha", .. })));
+        assert!(matches!(MixUp::new(0.0), Err(Error::Bounds { argument: "alpha", .. })));
     }
 }

@@ -52,6 +52,11 @@ trait Store: Send + Sync {
 
     /// Offers an image that was not there.
     fn put(&self, index: usize, image: &[u8]);
+
+    /// What there is to say about what was asked for so far.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A data set whose images are looked for in a store first.
@@ -102,6 +107,14 @@ impl Dataset for Cached {
 
     fn name(&self, index: usize) -> String {
         self.dataset.name(index)
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.store.remark()
+    }
+
+    fn short_name(&self, index: usize) -> String {
+        self.dataset.short_name(index)
     }
 
     fn fingerprint(&self, index: usize) -> Option<u64> {

@@ -57,6 +57,18 @@ pub trait Dataset: Send + Sync {
         format!("image {index}")
     }
 
+    /// What image `index` is called wherever the data set lies: its file without the directory of
+    /// them all. The last part of its name, unless overridden.
+    fn short_name(&self, index: usize) -> String {
+        let name = self.name(index);
+        name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string()
+    }
+
+    /// What there is to say about what was read so far. Nothing, unless overridden.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// A number that changes whenever the pixels of image `index` may have: for a cache on disk,
     /// which is refused where there is none (the default).
     fn fingerprint(&self, _index: usize) -> Option<u64> {

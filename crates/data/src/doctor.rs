@@ -157,7 +157,8 @@ impl<'a> Doctor<'a> {
     fn findings(&self, rows: &[Row<'_>], seen: &[Examined]) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut neighbours = Neighbours::default();
-        let mut listed: HashMap<&Path, &Place> = HashMap::new();
+        let mut listed: HashMap<(usize, &Path), &Place> = HashMap::new();
+        let mut first: HashMap<&Path, &Place> = HashMap::new();
         for (row, examined) in rows.iter().zip(seen) {
             let mut add = |kind| findings.push(Finding { place: row.place.clone(), kind });
             if row.place.filename.is_empty() {
@@ -175,9 +176,14 @@ impl<'a> Doctor<'a> {
                     kind => kind.clone(),
                 });
             }
-            match listed.get(row.path.as_path()) {
-                None => _ = listed.insert(&row.path, &row.place),
-                Some(first) => add(Kind::Repeated { of: (*first).clone() }),
+            let (path, place) = (row.path.as_path(), &row.place);
+            let own = *listed.entry((place.part, path)).or_insert(place);
+            let of = *first.entry(path).or_insert(place);
+            if !std::ptr::eq(own, place) {
+                add(Kind::Repeated { of: own.clone() });
+            } else if of.part != place.part && examined.bytes.is_none() {
+                // Of a file that has bytes `twins` tells.
+                add(Kind::Leak { of: of.clone() });
             }
         }
         findings

@@ -58,7 +58,8 @@ pub enum Error {
     },
     /// A cell that must hold a number holds none.
     #[error(
-        "{}, line {line}: {found:?} in {column} is no finite number; write it with digits and a point",
+        "{}, line {line}: {found:?} in {column} is no finite number; write it with digits and a \
+         point",
         path.display()
     )]
     Number {
@@ -81,7 +82,8 @@ pub enum Error {
         /// What the decoder says.
         source: image::ImageError,
     },
-    /// An image has more pixels than are ever decoded ([`Decoder::MAX_PIXELS`](crate::Decoder::MAX_PIXELS)).
+    /// An image has more pixels than are ever decoded
+    /// ([`Decoder::MAX_PIXELS`](crate::Decoder::MAX_PIXELS)).
     #[error(
         "{}{}: {width} x {height} pixels are more than the {limit} that are decoded at most; \
          make the image smaller",
@@ -131,7 +133,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Names the file beside what the operating system says: `fs::read(path).map_err(Error::io(path))`.
+    /// Names the file beside what the operating system says:
+    /// `fs::read(path).map_err(Error::io(path))`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_path_buf(), source }
     }

@@ -1,6 +1,7 @@
 //! The arguments that all image files share, however they are listed: in a manifest or in folders.
 
 use crate::{ClassMode, ColorMode, Error, Flow, Interpolation, Jpeg, Reading};
+use std::collections::HashSet;
 
 /// Image files that are being described: how they are listed (`L`), and what all of them share.
 #[derive(Clone, Debug)]
@@ -77,13 +78,8 @@ impl<L> Files<L> {
             all.dedup();
             return all.into_iter().map(String::from).collect();
         };
-        let mut names = Vec::with_capacity(given.len());
-        for name in given {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
+        let mut seen = HashSet::new();
+        given.iter().filter(|name| seen.insert(*name)).cloned().collect()
     }
 
     /// Refuses more or fewer than two classes where the target is one bit.
@@ -150,9 +146,11 @@ impl<L> Flow<Files<L>> {
     }
 
     /// The classes, in the order of the targets; images of others are left out. By default all that
-    /// there are, sorted as text. A class that is named twice counts once.
+    /// there are, sorted as text. A class that is named twice counts once; an empty list stands for
+    /// all, as in Keras.
     pub fn classes<C: Into<String>>(mut self, classes: impl IntoIterator<Item = C>) -> Self {
-        self.source.classes = Some(classes.into_iter().map(Into::into).collect());
+        let classes: Vec<String> = classes.into_iter().map(Into::into).collect();
+        self.source.classes = Some(classes).filter(|given| !given.is_empty());
         self
     }
 }

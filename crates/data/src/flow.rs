@@ -13,7 +13,8 @@ use std::sync::Arc;
 /// A loader that is being described: where the images come from, and how they flow.
 ///
 /// Made by [`flow()`], [`flow_from_dataframe`](crate::flow_from_dataframe()) and
-/// [`flow_from_directory`](crate::flow_from_directory()). Keras's names and defaults, but for two: an order that is not asked for is still one that can be repeated (`seed`
+/// [`flow_from_directory`](crate::flow_from_directory()). Keras's names and
+/// defaults, but for two: an order that is not asked for is still one that can be repeated (`seed`
 /// 0, where Keras takes the clock), and the work is shared by two threads (`workers`, Keras's 1).
 #[must_use = "a flow does nothing before it is opened"]
 #[derive(Debug)]
@@ -118,8 +119,8 @@ impl<S> Flow<S> {
         self
     }
 
-    /// Which part of the rows is wanted, of the two that [`Flow::validation_split`] makes: the first
-    /// rows are for validation, as they come. By default all are wanted.
+    /// Which part of the rows is wanted, of the two that [`Flow::validation_split`] makes: the
+    /// first rows are for validation, as they come. By default all are wanted.
     pub fn subset(mut self, subset: Subset) -> Self {
         self.options.split.subset = Some(subset);
         self
@@ -210,6 +211,37 @@ impl Options {
             dataset = self.bad_images.verify(dataset, threads, &mut found)?;
         }
         DataLoader::open(dataset, found, self)
+    }
+
+    /// How many batches there are: one is lent, every worker fills one, and the others are ready
+    /// beforehand.
+    pub(crate) fn batches_in_memory(&self) -> usize {
+        match self.workers {
+            0 => 1,
+            workers => workers.saturating_add(self.prefetch).saturating_add(1),
+        }
+    }
+
+    /// How many images a batch needs room for.
+    pub(crate) fn room(&self, dataset: &dyn Dataset) -> Result<usize, Error> {
+        let room = self.batch_size.min(dataset.len());
+        let [h, w, c] = dataset.size();
+        let image = h.checked_mul(w).and_then(|n| n.checked_mul(c));
+        let floats = image.and_then(|n| n.checked_add(dataset.outputs()));
+        let bytes = floats.and_then(|n| n.checked_mul(4)?.checked_mul(room));
+        let all = bytes.and_then(|n| n.checked_mul(self.batches_in_memory()));
+        match all.filter(|n| isize::try_from(*n).is_ok()) {
+            Some(_) => Ok(room),
+            None => Err(Error::Argument {
+                argument: "batch_size",
+                found: format!(
+                    "{room} images of {h} x {w} x {c}, and {} such batches at once",
+                    self.batches_in_memory()
+                ),
+                remedy: "that is more than any memory holds: lower it, `workers`, `prefetch` or \
+                         `target_size`",
+            }),
+        }
     }
 
     /// How many rows there are, once the arguments are seen to make sense.

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Path         `directory`/`x_col`; an absolute name stands for itself
-//! Rows         those stay whose name ends like an image's and is that of a file (`validate_filenames`),
-//!              then those with a class among `classes`, then those of the `subset`
+//! Rows         those stay whose name ends like an image's and is that of a file
+//!              (`validate_filenames`), then those with a class among `classes`, then those of the
+//!              `subset`
 //! Classes      `classes`, in that order, or all that the remaining rows have, sorted as text:
 //!              "10" comes before "2"
 //! Source       tf_keras 2.21, `preprocessing/image.py`, `DataFrameIterator`

@@ -3,7 +3,8 @@
 //! ```text
 //! Classes      the folders in `directory`, sorted as text, or `classes` in that order
 //! Files        those in a class's folder and the folders in it, sorted by folder and then by name,
-//!              whose name ends like an image's; a link to a folder is followed only when asked
+//!              whose name ends like an image's; a link to a folder is followed only when asked,
+//!              and never into a folder that it lies in itself
 //! Subset       within each class: its first ⌊v · n⌋ files are for validation
 //! Source       Keras 3, `legacy/preprocessing/image.py`, `DirectoryIterator`
 //! ```
@@ -72,7 +73,7 @@ impl Files<Directory> {
         let (mut files, mut labels, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
         for (class, label) in classes.iter().zip(0..) {
             let mut all = Vec::new();
-            list(&directory.join(class), *follow_links, &mut all)?;
+            list(&directory.join(class), *follow_links, &mut Vec::new(), &mut all)?;
             all.sort();
             all.retain(|(folder, name)| is_file(&Path::new(folder).join(name), &mut ignored));
             let wanted = split.range(all.len())?;
@@ -94,7 +95,8 @@ impl Files<Directory> {
         };
         let targets = self.targets(labels, classes.len())?;
         let loading = self.loading.clone();
-        Ok((ImageFiles { files, classes, targets, weights: None, loading }, found))
+        let directory = directory.clone();
+        Ok((ImageFiles { directory, files, classes, targets, weights: None, loading }, found))
     }
 
     fn targets(&self, labels: Vec<u32>, classes: usize) -> Result<Targets, Error> {
@@ -146,15 +148,26 @@ fn folders(directory: &Path) -> Result<Vec<String>, Error> {
     Ok(folders)
 }
 
-/// Adds folder and name of the images in `folder` and in the folders in it.
-fn list(folder: &Path, follow: bool, into: &mut Vec<(String, String)>) -> Result<(), Error> {
+/// Adds folder and name of the images in `folder` and in the folders in it. `above` are the real
+/// paths of the folders that are being listed: a link to one of them would never end.
+fn list(
+    folder: &Path,
+    follow: bool,
+    above: &mut Vec<PathBuf>,
+    into: &mut Vec<(String, String)>,
+) -> Result<(), Error> {
+    let real = folder.canonicalize().map_err(Error::io(folder))?;
+    if above.contains(&real) {
+        return Ok(());
+    }
+    above.push(real);
     let shown = text(folder, folder.as_os_str().to_os_string())?;
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
         let entry = entry.map_err(Error::io(folder))?;
         let path = entry.path();
         if path.is_dir() {
             if follow || !path.is_symlink() {
-                list(&path, follow, into)?;
+                list(&path, follow, above, into)?;
             }
             continue;
         }
@@ -162,6 +175,7 @@ fn list(folder: &Path, follow: bool, into: &mut Vec<(String, String)>) -> Result
             into.push((shown.clone(), text(folder, entry.file_name())?));
         }
     }
+    above.pop();
     Ok(())
 }
 

@@ -169,7 +169,8 @@ mod tests {
         assert_eq!(
             text.lines().collect::<Vec<_>>(),
             [
-                "Found 1 row(s) of other classes in y_col=\"category\". These row(s) will be ignored.",
+                "Found 1 row(s) of other classes in y_col=\"category\". These row(s) will be \
+                 ignored.",
                 "  line 2, a.jpg: its class \"fox\" is not among those asked for",
                 "Found 1 image(s) that cannot be read. These image(s) will be ignored.",
                 "  a.jpg (line 3 of the manifest): cut short",

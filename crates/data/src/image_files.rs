@@ -22,6 +22,8 @@ pub(crate) struct ImageFile {
 /// [`flow_from_directory`](crate::flow_from_directory()).
 #[derive(Clone, Debug)]
 pub struct ImageFiles {
+    /// Where they all lie, but for those of an absolute name.
+    pub(crate) directory: PathBuf,
     pub(crate) files: Vec<ImageFile>,
     pub(crate) classes: Vec<String>,
     pub(crate) targets: Targets,
@@ -90,6 +92,13 @@ impl Dataset for ImageFiles {
         let ImageFile { path, line } = &self.files[index];
         let line = line.map_or_else(String::new, |line| format!(" (line {line} of the manifest)"));
         format!("{}{line}", path.display())
+    }
+
+    fn short_name(&self, index: usize) -> String {
+        let path = self.path(index);
+        let file = || path.file_name().map_or(path, Path::new);
+        let short = path.strip_prefix(&self.directory).unwrap_or_else(|_| file());
+        short.to_string_lossy().replace('\\', "/")
     }
 
     /// Of the path, the size and the time of change of the file, and of all that is asked of it.

@@ -17,9 +17,12 @@ use crate::flow::Options;
 use crate::hash::Hash;
 use crate::{Dataset, Error, Found, Mt19937, Problem};
 use keras::Generator;
+use ndarray::{Array1, Array3};
 use order::Order;
 use recipe::Recipe;
 use ring::{Job, Ring};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -52,6 +55,8 @@ pub struct DataLoader {
     ring: Ring,
     /// What was skipped or replaced in the batches that were given.
     problems: Vec<Problem>,
+    /// Where in `problems` the row is.
+    known: HashMap<u32, usize>,
     /// Batches that nobody uses.
     spare: Vec<Batch>,
     /// The batch that the caller looks at.
@@ -71,11 +76,11 @@ impl DataLoader {
         options: Options,
     ) -> Result<Self, Error> {
         let rows = options.check(dataset.len())?;
+        let room = options.room(&*dataset)?;
+        let capacity = options.batches_in_memory();
         let Options { batch_size, seed, workers, bad_images, save_to, .. } = options;
         save_to.check(dataset.size()[2])?;
-        // One is lent, every worker fills one, and the others are ready beforehand.
-        let capacity = if workers == 0 { 1 } else { 1 + workers + options.prefetch };
-        let spare = (0..capacity).map(|_| Batch::new(batch_size, &*dataset)).collect();
+        let spare = (0..capacity).map(|_| Batch::new(room, &*dataset)).collect();
         let keras = match options.randomness {
             Randomness::Keyed => None,
             Randomness::Keras => Some(Generator::new(seed)?),
@@ -91,6 +96,7 @@ impl DataLoader {
             seed,
             keras,
             problems: Vec::new(),
+            known: HashMap::new(),
             ring: Ring::new(recipe, workers, capacity)?,
             spare,
             lent: None,
@@ -117,6 +123,8 @@ impl DataLoader {
     /// # Panics
     /// As [`DataLoader::start`].
     pub fn start_at(&mut self, epoch: u32, first_step: usize, steps: Option<usize>) {
+        // Should what is given up hold a panic, there is no epoch any more, and the next may start.
+        (self.submitted, self.given, self.steps) = (0, 0, 0);
         self.run += 1;
         self.spare.extend(self.lent.take());
         self.ring.abandon(self.run, &mut self.spare);
@@ -186,12 +194,23 @@ impl DataLoader {
         }
     }
 
+    /// The step of the epoch that comes next: how many of its batches were given or, where all of
+    /// their images were skipped, passed over. [`DataLoader::start_at`] this step goes on where the
+    /// loader is.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.given
+    }
+
     /// Adds the problems of a batch to those of the batches before, each row once.
     fn note(&mut self, problems: &mut Vec<Problem>) {
         for problem in problems.drain(..) {
-            match self.problems.iter_mut().find(|known| known.row == problem.row) {
-                Some(known) => known.times += 1,
-                None => self.problems.push(problem),
+            match self.known.entry(problem.row) {
+                Entry::Occupied(known) => self.problems[*known.get()].times += 1,
+                Entry::Vacant(place) => {
+                    place.insert(self.problems.len());
+                    self.problems.push(problem);
+                }
             }
         }
     }
@@ -204,18 +223,46 @@ impl DataLoader {
         &self.problems
     }
 
-    /// A number for the file names and classes of all rows, in order. Loaders of the same number and
-    /// the same arguments give the same rows in the same order: ask before resuming a run. Folders
-    /// do not count, so that a volume may be mounted elsewhere.
+    /// What there is to say about the images that were read so far, beyond what `found` knew
+    /// when the loader was opened: that some are damaged in a [`Cache`](crate::Cache) on disk.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        self.dataset.remark()
+    }
+
+    /// A number for the names, targets and weights of all rows, in order, and for the names of the
+    /// classes. Loaders of the same number and the same arguments give the same rows in the same
+    /// order: ask before resuming a run. The directory does not count, so that a volume may be
+    /// mounted elsewhere.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mut hash = Hash::default();
         for row in 0..self.len() {
-            let name = self.dataset.name(row);
-            hash.text(name.rsplit(['/', '\\']).next().unwrap_or(&name));
+            hash.text(&self.dataset.short_name(row));
         }
+        self.classes().iter().for_each(|class| _ = hash.text(class));
         self.labels().iter().for_each(|&label| _ = hash.number(u64::from(label)));
+        hash.number(self.outputs() as u64);
+        if self.labels().is_empty() {
+            self.hash_targets(&mut hash);
+        }
+        let weights = self.dataset.weights().into_iter().flatten();
+        weights.for_each(|weight| _ = hash.number(u64::from(weight.to_bits())));
         hash.finish()
+    }
+
+    /// Takes in the numbers that are not 0 of each target, as that of a black image: what a target
+    /// has of the image itself does not count.
+    fn hash_targets(&self, hash: &mut Hash) {
+        let black = Array3::zeros(self.image_shape());
+        let mut target = Array1::zeros(self.outputs());
+        for row in 0..self.len() {
+            self.dataset.target(row, black.view(), target.view_mut());
+            for (place, number) in target.iter().enumerate().filter(|(_, y)| **y != 0.0) {
+                hash.number(place as u64).number(u64::from(number.to_bits()));
+            }
+            hash.number(row as u64);
+        }
     }
 
     /// The seed of order and augmentation.

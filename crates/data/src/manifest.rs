@@ -71,7 +71,17 @@ impl Manifest {
             reason: "not UTF-8; save the file in that encoding".into(),
         })?;
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-        Self::parse(path, text, separator.unwrap_or_else(|| separator_of(text)))
+        let separator = separator.unwrap_or_else(|| separator_of(text));
+        if let Some(begin) = open_cell(text, separator) {
+            return Err(Error::Csv {
+                path: path.to_path_buf(),
+                line: 1 + newlines(&text.as_bytes()[..begin]),
+                reason: "a cell begins with a quote that is not closed, so that all rows below \
+                         would be part of it; close it, or double it where it is text"
+                    .into(),
+            });
+        }
+        Self::parse(path, text, separator)
     }
 
     fn parse(path: &Path, text: &str, separator: u8) -> Result<Self, Error> {
@@ -240,13 +250,35 @@ fn separator_of(text: &str) -> u8 {
     seen.max_by_key(|(count, _)| *count).map_or(b',', |(_, separator)| separator)
 }
 
+/// Where the cell begins whose quote nothing closes, if there is one.
+fn open_cell(text: &str, separator: u8) -> Option<usize> {
+    let (mut quoted, mut begin) = (false, Some(0));
+    for (place, byte) in text.bytes().enumerate() {
+        if byte == b'"' && begin.is_some() {
+            // Doubled quotes close the cell and open it again.
+            quoted = !quoted;
+        } else if !quoted {
+            let ends = byte == separator || matches!(byte, b'\r' | b'\n');
+            begin = ends.then_some(place + 1);
+        }
+    }
+    begin.filter(|_| quoted)
+}
+
+/// How many lines end in there: with `\n`, `\r\n` or, as old Macs wrote, `\r`.
 fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&b| b == b'\n').count() as u64
+    let next = bytes.iter().skip(1).map(Some).chain([None]);
+    let ends = |(byte, next): &(&u8, Option<&u8>)| match byte {
+        b'\n' => true,
+        b'\r' => *next != Some(&b'\n'),
+        _ => false,
+    };
+    bytes.iter().zip(next).filter(ends).count() as u64
 }
 
 /// How many lines a row takes: a quoted cell may hold line ends.
 fn height(row: &StringRecord) -> u64 {
-    1 + newlines(row.as_slice().as_bytes())
+    1 + row.iter().map(|cell| newlines(cell.as_bytes())).sum::<u64>()
 }
 
 #[cfg(test)]
@@ -314,9 +346,9 @@ mod tests {
 
     #[test]
     fn lines_are_those_an_editor_shows() {
-        for text in
-            ["f,c\n\n\"a\nb\",x\n\nc,y\nd,z\n", "f,c\r\n\r\n\"a\r\nb\",x\r\n\r\nc,y\r\nd,z\r\n"]
-        {
+        let text = "f,c\n\n\"a\nb\",x\n\nc,y\nd,z\n";
+        for end in ["\n", "\r\n", "\r"] {
+            let text = text.replace('\n', end);
             let manifest = read(text.as_bytes()).unwrap();
             let lines: Vec<u64> = (0..manifest.len()).map(|row| manifest.line(row)).collect();
             assert_eq!(lines, [3, 6, 7], "{text:?}");
@@ -329,6 +361,23 @@ mod tests {
         assert!(matches!(error, Error::Csv { line: 4, .. }), "{error}");
         let error = Manifest::from_rows(&["f", "c"], [["a", "b", "c"]]).unwrap_err();
         assert!(matches!(error, Error::Csv { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_quote_that_nothing_closes_is_refused_on_the_line_of_its_cell() {
+        for (text, line) in [
+            ("f,c\na,x\n\"b,y\nc,z\n", 3),
+            ("f,c\r\n\"a\r\nb\",\"x\"\"y\r\nc,z\r\n", 3),
+            ("f,c\n\"a\n\"\"b,y\nc,z\n", 2),
+            ("f,\"c", 1),
+        ] {
+            let error = read(text.as_bytes()).unwrap_err();
+            let Error::Csv { line: found, .. } = error else { panic!("{error}") };
+            assert_eq!(found, line, "{text:?}");
+        }
+        let manifest = read(b"f,c\n5\" disk.jpg,\"say \"\"x\"\"\"\n\"\"\"y\",\"\"\n").unwrap();
+        assert_eq!(cells(&manifest, "f"), ["5\" disk.jpg", "\"y"]);
+        assert_eq!(cells(&manifest, "c"), ["say \"x\"", ""]);
     }
 
     #[test]

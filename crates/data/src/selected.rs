@@ -58,6 +58,14 @@ impl Dataset for Selected {
         self.dataset.name(self.rows[index])
     }
 
+    fn remark(&self) -> Option<String> {
+        self.dataset.remark()
+    }
+
+    fn short_name(&self, index: usize) -> String {
+        self.dataset.short_name(self.rows[index])
+    }
+
     fn fingerprint(&self, index: usize) -> Option<u64> {
         self.dataset.fingerprint(self.rows[index])
     }

@@ -6,9 +6,9 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +38,10 @@ pub fn write_beside(
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), WriteError> {
     let attempt = || {
-        let temporary = name_beside(path)?;
-        let result = write_through(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+        let (temporary, file) = create_beside(path, names())?;
+        let result = write_through(file, content).and_then(|()| fs::rename(&temporary, path));
         if result.is_err() {
-            // The first error is the one worth telling; this file may not even exist.
+            // The first error is the one worth telling.
             let _ = fs::remove_file(&temporary);
         }
         result
@@ -53,16 +53,29 @@ pub fn write_beside(
     Ok(())
 }
 
-/// A hidden name in the same folder that no other writer of this or another process uses.
-fn name_beside(path: &Path) -> io::Result<PathBuf> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Names that hardly anybody else thinks of: in a container, a process has the number that the one
+/// before it had, so that numbers are drawn instead.
+fn names() -> impl Iterator<Item = u64> {
+    std::iter::repeat_with(|| RandomState::new().hash_one(std::process::id()))
+}
+
+/// A new hidden file in the same folder, of the first of `names` that no file has: what another
+/// writer is at, or left when it was killed, is not touched.
+fn create_beside(path: &Path, names: impl IntoIterator<Item = u64>) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the path names no file; add a file name")
     })?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    Ok(folder(path).join(hidden))
+    for number in names {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{number:016x}"));
+        let hidden = folder(path).join(hidden);
+        match OpenOptions::new().write(true).create_new(true).open(&hidden) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            file => return Ok((hidden, file?)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn folder(path: &Path) -> &Path {
@@ -70,10 +83,9 @@ fn folder(path: &Path) -> &Path {
 }
 
 fn write_through(
-    temporary: &Path,
+    file: File,
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
     let mut file = BufWriter::new(file);
     content(&mut file)?;
     file.flush()?;
@@ -128,7 +140,18 @@ mod tests {
     #[test]
     fn a_bare_file_name_lies_in_the_current_folder() {
         assert_eq!(folder(Path::new("a.txt")), Path::new("."));
-        let hidden = name_beside(Path::new("a.txt")).unwrap();
-        assert!(hidden.to_str().unwrap().starts_with("./.a.txt."));
+    }
+
+    #[test]
+    fn a_temporary_file_that_a_killed_process_left_is_passed_over_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let left = folder.path().join(".a.txt.0000000000000007");
+        fs::write(&left, "half").unwrap();
+        let (temporary, _) = create_beside(&path, [7, 8]).unwrap();
+        assert_eq!(temporary, folder.path().join(".a.txt.0000000000000008"));
+        let error = create_beside(&path, [7, 8]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&left).unwrap(), b"half");
     }
 }

@@ -72,6 +72,24 @@ fn skipped_images_are_missing_from_their_batches_and_are_counted() {
 }
 
 #[test]
+fn the_position_counts_batches_that_were_passed_over() {
+    let (folder, frame) = (folder(), frame());
+    let flow = describe(&frame, folder.path(), BadImages::Skip).batch_size(1).shuffle(false);
+    let mut loader = flow.open().unwrap();
+    loader.start(0, None);
+    let mut positions = Vec::new();
+    while let Some(batch) = loader.next_batch() {
+        batch.unwrap();
+        positions.push(loader.position());
+    }
+    let good = (0..N).filter(|n| !BAD.contains(n));
+    assert_eq!(positions, good.map(|n| n + 1).collect::<Vec<_>>());
+    loader.start_at(0, positions[3], None);
+    assert_eq!(loader.position(), 6);
+    assert_eq!(loader.next_batch().unwrap().unwrap().rows(), [6]);
+}
+
+#[test]
 fn replaced_images_depend_on_seed_epoch_and_row_alone() {
     let (folder, frame) = (folder(), frame());
     let open =

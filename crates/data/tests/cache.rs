@@ -142,7 +142,18 @@ fn a_damaged_cache_is_made_anew_and_a_damaged_image_in_it_is_read_from_its_file(
         assert!(fs::read(&path).unwrap() == whole);
     }
     fs::write(&path, flipped(64 + 200)).unwrap();
-    assert_eq!(same(folder.path(), cache), (true, vec![]));
+    assert_eq!(same(folder.path(), cache.clone()), (true, vec![]));
+    let frame = frame();
+    let mut loader = describe(&frame, folder.path()).cache(cache).open().unwrap();
+    assert_eq!(loader.remark(), None);
+    for epoch in 0..2 {
+        loader.start(epoch, None);
+        while let Some(batch) = loader.next_batch() {
+            batch.unwrap();
+        }
+        let remark = loader.remark().unwrap();
+        assert!(remark.contains("1 image(s) are damaged"), "{remark}");
+    }
 }
 
 #[test]

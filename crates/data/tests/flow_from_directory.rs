@@ -86,6 +86,41 @@ fn a_link_to_a_folder_is_followed_only_when_asked() {
 
 #[cfg(unix)]
 #[test]
+fn links_that_lead_in_a_circle_are_followed_once() {
+    let folder = folder();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(folder.path().join(to), folder.path().join(name)).unwrap();
+    };
+    link("dogs", "dogs/self");
+    link("cats/kittens", "dogs/more");
+    link("dogs", "cats/kittens/dogs");
+    // Dogs hold two, and the two kittens; cats hold six, and the dogs among the kittens.
+    let loader = describe(folder.path()).follow_links(true).open().unwrap();
+    assert_eq!(loader.labels().iter().filter(|&&label| label == 1).count(), 4);
+    assert_eq!(loader.len(), 4 + 8);
+}
+
+#[test]
+fn the_fingerprint_knows_folders_but_not_where_they_lie() {
+    let (one, two) = (folder(), folder());
+    let of = |folder: &TempDir| {
+        let flow = describe(folder.path()).class_mode(ClassMode::None);
+        flow.open().unwrap().fingerprint()
+    };
+    assert_eq!(of(&one), of(&two));
+    std::fs::rename(two.path().join("cats/B.png"), two.path().join("cats/kittens/B.png")).unwrap();
+    assert_ne!(of(&one), of(&two));
+}
+
+#[test]
+fn an_empty_list_of_classes_stands_for_all() {
+    let folder = folder();
+    let loader = describe(folder.path()).classes::<String>([]).open().unwrap();
+    assert_eq!(loader.classes(), ["cats", "dogs"]);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_link_that_leads_nowhere_is_ignored_and_reported() {
     let folder = folder();
     std::os::unix::fs::symlink("nowhere", folder.path().join("dogs/aa.png")).unwrap();

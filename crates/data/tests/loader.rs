@@ -120,6 +120,30 @@ fn the_fingerprint_of_a_loader_is_that_of_its_rows() {
     let first = of(vec![0, 1, 1]).fingerprint();
     assert_eq!(first, of(vec![0, 1, 1]).fingerprint());
     assert_ne!(first, of(vec![0, 1, 0]).fingerprint());
+    let other = InMemory::new(images(), vec![0, 1, 1], &["a", "c"]).unwrap();
+    assert_ne!(first, flow(other).open().unwrap().fingerprint());
+    let weighed = |weights| {
+        let dataset = InMemory::new(images(), vec![0, 1, 1], &["a", "b"]).unwrap();
+        flow(dataset.sample_weight(weights).unwrap()).open().unwrap().fingerprint()
+    };
+    assert_ne!(first, weighed(vec![1.0; 3]));
+    assert_ne!(weighed(vec![1.0, 2.0, 3.0]), weighed(vec![1.0, 3.0, 2.0]));
+    let numbers = |targets: [[f32; 2]; 3]| {
+        let dataset = InMemory::with_targets(images(), targets.to_vec().into()).unwrap();
+        flow(dataset).open().unwrap().fingerprint()
+    };
+    let same = numbers([[0.0, 1.0], [2.0, 0.0], [3.0, 4.0]]);
+    assert_eq!(same, numbers([[0.0, 1.0], [2.0, 0.0], [3.0, 4.0]]));
+    assert_ne!(same, numbers([[1.0, 0.0], [2.0, 0.0], [3.0, 4.0]]));
+    assert_ne!(same, numbers([[0.0, 1.0], [2.0, 3.0], [0.0, 4.0]]));
+}
+
+#[test]
+fn a_batch_larger_than_the_data_set_holds_all_of_it_and_an_impossible_one_is_refused() {
+    let mut loader = described(2).batch_size(usize::MAX).open().unwrap();
+    assert_eq!((loader.batches(), rows(&mut loader, 0, None)[0].len()), (1, ROWS));
+    let error = described(2).prefetch(usize::MAX).open().map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::Argument { argument: "batch_size", .. }), "{error}");
 }
 
 #[test]
@@ -268,6 +292,20 @@ fn a_panic_in_a_worker_reaches_the_caller() {
         assert_eq!(message, "row 7 is odd");
         assert!(loader.next_batch().is_none());
     }
+}
+
+#[test]
+fn a_loader_whose_panic_was_caught_starts_again() {
+    let mut loader = odd(Some(7), true, 2);
+    // Whoever gives an epoch up hears of the panic, if a worker came as far as that.
+    let mut panics = (0..14).map(|n| {
+        let again = catch_unwind(AssertUnwindSafe(|| loader.start(0, None)));
+        std::thread::sleep(Duration::from_millis(1 << n));
+        again.is_err()
+    });
+    assert!(panics.any(|panicked| panicked));
+    assert!(loader.next_batch().is_none());
+    assert_eq!(rows(&mut loader, 0, Some(1)), [[0, 1, 2, 3, 4]]);
 }
 
 #[test]

@@ -53,6 +53,12 @@ pub trait Batches {
         format!("{} samples, batches of {}", self.samples(), self.batch_size())
     }
 
+    /// Batches of the epoch that are behind: those that were given, and those that were passed over
+    /// because none of their images could be read. `None` where none ever is.
+    fn position(&self) -> Option<usize> {
+        None
+    }
+
     /// What went wrong without ending the epoch: images that were skipped or replaced, once each.
     fn problems(&self) -> Vec<String> {
         Vec::new()
@@ -107,7 +113,12 @@ impl Batches for DataLoader {
         format!("{n} samples in batches of {batch} with seed {seed}, rows {rows:016x}")
     }
 
+    fn position(&self) -> Option<usize> {
+        Some(DataLoader::position(self))
+    }
+
     fn problems(&self) -> Vec<String> {
-        DataLoader::problems(self).iter().map(ToString::to_string).collect()
+        let problems = DataLoader::problems(self).iter().map(ToString::to_string);
+        problems.chain(self.remark()).collect()
     }
 }

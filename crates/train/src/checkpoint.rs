@@ -17,7 +17,7 @@ use crate::fit::Position;
 use crate::model::Training;
 use crate::save::About;
 use crate::tensors_file::{Tensors, TensorsError, TensorsFile};
-use crate::{Batches, Callback, CallbackState, Error, History, Logs, Model};
+use crate::{Batches, CallbackState, Error, Fit, History, Logs, Model};
 use gradus_layers::Tally;
 use gradus_tensor::Fields;
 use serde::{Deserialize, Serialize};
@@ -171,46 +171,57 @@ struct Snapshot {
 /// What has to be the same for a run to go on.
 #[derive(Serialize, Deserialize)]
 struct Identity {
+    /// The name, and the rates of some updates, which tell schedules apart.
     optimizer: String,
+    /// With its options.
+    loss: String,
     data: String,
+    validation: String,
+    class_weight: String,
     steps_per_epoch: usize,
     metrics: Vec<String>,
     callbacks: Vec<String>,
 }
 
 impl Identity {
-    fn of(
-        training: &Training,
-        data: &dyn Batches,
-        steps_per_epoch: usize,
-        callbacks: &[Box<dyn Callback + '_>],
-    ) -> Self {
+    fn of(training: &Training, data: &dyn Batches, steps_per_epoch: usize, fit: &Fit<'_>) -> Self {
+        let (optimizer, loss) = (training.step.optimizer(), training.step.loss());
+        let rates = [0, 1, 10, 100, 1_000, 10_000, 100_000].map(|n| optimizer.schedule().at(n));
+        let validation = fit.validation_data.as_deref().map(|data| {
+            let (steps, every) = (fit.validation_steps, fit.validation_freq);
+            format!("{}, {steps:?} steps every {every} epochs", data.fingerprint())
+        });
+        let metrics = training.metrics.iter();
         Self {
-            optimizer: training.step.optimizer().name().to_owned(),
+            optimizer: format!("{} with learning rates {rates:?}", optimizer.name()),
+            loss: format!("{loss:?}"),
             data: data.fingerprint(),
+            validation: validation.unwrap_or_default(),
+            class_weight: format!("{:?}", fit.class_weight),
             steps_per_epoch,
-            metrics: training
-                .metrics
-                .iter()
-                .map(|(name, metric)| (name, metric.sums().len()))
-                .map(|(name, n)| format!("{name} of {n} sums"))
+            metrics: metrics
+                .map(|(name, m)| format!("{name} of {} sums", m.sums().len()))
                 .collect(),
-            callbacks: callbacks.iter().map(|callback| callback.name().to_owned()).collect(),
+            callbacks: fit.callbacks.iter().map(|callback| callback.name().to_owned()).collect(),
         }
     }
 
     /// The first thing in which another run differs: what, and both of it.
     fn difference(&self, other: &Self) -> Option<(&'static str, [String; 2])> {
         let words = |i: &Self| {
-            let lists = [&i.metrics, &i.callbacks].map(|list| list.join(", "));
-            let [metrics, callbacks] = lists;
-            let steps = i.steps_per_epoch.to_string();
-            [i.optimizer.clone(), i.data.clone(), steps, metrics, callbacks]
+            [
+                ("optimizer", i.optimizer.clone()),
+                ("loss", i.loss.clone()),
+                ("data or seed", i.data.clone()),
+                ("validation", i.validation.clone()),
+                ("class_weight", i.class_weight.clone()),
+                ("number of steps per epoch", i.steps_per_epoch.to_string()),
+                ("list of metrics", i.metrics.join(", ")),
+                ("list of callbacks", i.callbacks.join(", ")),
+            ]
         };
-        let names = ["optimizer", "data or seed", "steps per epoch", "metrics", "callbacks"];
-        let pairs = words(self).into_iter().zip(words(other));
-        let mut named = names.into_iter().zip(pairs);
-        named.find(|(_, (a, b))| a != b).map(|(name, (a, b))| (name, [a, b]))
+        let mut pairs = words(self).into_iter().zip(words(other));
+        pairs.find(|(a, b)| a != b).map(|((what, a), (_, b))| (what, [a, b]))
     }
 }
 
@@ -222,14 +233,14 @@ impl Checkpoint {
         data: &dyn Batches,
         steps: usize,
         at: &Position,
-        callbacks: &[Box<dyn Callback + '_>],
+        fit: &Fit<'_>,
     ) -> Result<(), Error> {
         let training = model.training.as_ref().ok_or(Error::NotCompiled)?;
         let mut tensors = Tensors::default();
         tensors.add_all(&model.network);
         tensors.add_all(training.step.optimizer());
         let mut remembered = Vec::new();
-        for (number, callback) in callbacks.iter().enumerate() {
+        for (number, callback) in fit.callbacks.iter().enumerate() {
             let state = callback.state();
             for (i, tensor) in state.tensors.iter().enumerate() {
                 tensors.add(tensor_name(number, i), tensor);
@@ -238,7 +249,7 @@ impl Checkpoint {
         }
         let snapshot = Snapshot {
             format: FORMAT,
-            identity: Identity::of(training, data, steps, callbacks),
+            identity: Identity::of(training, data, steps, fit),
             epoch: at.epoch,
             step: at.step,
             loss_sum: Exact(at.tally.loss_sum),
@@ -298,7 +309,7 @@ impl Model {
         checkpoint: &Checkpoint,
         data: &dyn Batches,
         steps: usize,
-        callbacks: &mut [Box<dyn Callback + '_>],
+        fit: &mut Fit<'_>,
     ) -> Result<Position, Error> {
         let file = TensorsFile::read(&checkpoint.path).map_err(CheckpointError::from)?;
         let contents = file.contents().map_err(CheckpointError::from)?;
@@ -309,14 +320,14 @@ impl Model {
             return Err(checkpoint.other_run("model", words).into());
         }
         let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
-        let now = Identity::of(training, data, steps, callbacks);
+        let now = Identity::of(training, data, steps, fit);
         if let Some((what, words)) = was.identity.difference(&now) {
             return Err(checkpoint.other_run(what, words).into());
         }
         let owners: [&dyn Fields; 2] = [&self.network, training.step.optimizer()];
         contents.expect(&owners, &["callbacks."]).map_err(CheckpointError::from)?;
         for (number, (callback, (values, count))) in
-            callbacks.iter_mut().zip(was.callbacks).enumerate()
+            fit.callbacks.iter_mut().zip(was.callbacks).enumerate()
         {
             let tensors = (0..count).map(|i| contents.tensor(&tensor_name(number, i)));
             let tensors = tensors.collect::<Result<_, _>>().map_err(CheckpointError::from)?;

@@ -107,8 +107,8 @@ impl Session<'_, '_> {
     }
 
     /// Says where the data ended before the epoch.
-    fn look_for_missing_steps(&mut self) -> Result<(), Error> {
-        let (done, steps) = (self.at.step, self.steps);
+    fn look_for_missing_steps(&mut self, data: &dyn Batches) -> Result<(), Error> {
+        let (done, steps) = (data.position().unwrap_or(self.at.step), self.steps);
         if done == 0 {
             return Err(Error::NoBatches);
         }
@@ -187,14 +187,14 @@ impl Model {
         if let Some(checkpoint) = &fit.checkpoint {
             checkpoint.sweep();
         }
-        if let Some(checkpoint) = fit.checkpoint.as_ref().filter(|c| c.is_to_resume()) {
-            at = self.resume(checkpoint, data, steps, &mut fit.callbacks)?;
+        if let Some(checkpoint) = &fit.checkpoint.clone().filter(Checkpoint::is_to_resume) {
+            at = self.resume(checkpoint, data, steps, fit)?;
             progress.message(&checkpoint.greeting(&at, fit.epochs));
         }
         if let Some(checkpoint) = fit.checkpoint.as_ref().filter(|c| !c.is_to_resume()) {
             // What cannot be written is known before the first step, and what callbacks found at
             // the beginning outlives a process that is killed in its first epoch.
-            checkpoint.save(self, data, steps, &at, &fit.callbacks)?;
+            checkpoint.save(self, data, steps, &at, fit)?;
         }
         Ok(Session { fit, steps, at, progress, told: [0; 2] })
     }
@@ -224,6 +224,7 @@ impl Model {
             && let Some(batch) = self.wait_for(|| data.next_batch())
         {
             self.train_step(&batch?, session)?;
+            session.at.step = data.position().unwrap_or(session.at.step);
             self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
             let interrupted = session.is_interrupted();
             if interrupted || session.is_due(self.updates()) {
@@ -231,7 +232,7 @@ impl Model {
             }
             session.heed(interrupted)?;
         }
-        session.look_for_missing_steps()
+        session.look_for_missing_steps(data)
     }
 
     /// One step, and what came of it.
@@ -303,7 +304,7 @@ impl Model {
 
     fn save_checkpoint(&self, data: &dyn Batches, session: &Session<'_, '_>) -> Result<(), Error> {
         let Some(checkpoint) = &session.fit.checkpoint else { return Ok(()) };
-        checkpoint.save(self, data, session.steps, &session.at, &session.fit.callbacks)
+        checkpoint.save(self, data, session.steps, &session.at, session.fit)
     }
 
     /// Calls every callback, in order, and carries out what they ask for.

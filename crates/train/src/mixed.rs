@@ -82,6 +82,10 @@ where
         self.fingerprint.clone()
     }
 
+    fn position(&self) -> Option<usize> {
+        self.source.position()
+    }
+
     fn problems(&self) -> Vec<String> {
         self.source.problems()
     }

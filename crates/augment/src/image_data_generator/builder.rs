@@ -169,7 +169,8 @@ impl ImageDataGeneratorBuilder {
         self
     }
 
-    /// Every pixel is multiplied by this, after all changes and before standardizing. Default 1; 1/255 brings bytes to [0, 1].
+    /// Every pixel is multiplied by this, after all changes and before standardizing. Default 1;
+    /// 1/255 brings bytes to [0, 1].
     pub fn rescale(mut self, factor: f32) -> Self {
         self.generator.rescale = factor;
         self

@@ -17,9 +17,11 @@ use crate::bad_images::attempt;
 use crate::hash::{Hash, hash};
 use crate::in_order::in_order;
 use crate::{Dataset, Error, Sample, write_beside};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 const NAME: &[u8; 16] = b"gradus images 1\n";
 const HEADER: usize = 64;
@@ -104,8 +106,11 @@ enum Refused {
 
 /// A file that is open, and the hashes of its images.
 pub(super) struct Disk {
+    path: PathBuf,
     file: File,
     hashes: Vec<u64>,
+    /// The images that were not what their hashes say.
+    damaged: Mutex<BTreeSet<usize>>,
 }
 
 impl Disk {
@@ -136,7 +141,7 @@ impl Disk {
             return Err(Refused::Damaged("it is too long".into()));
         }
         let hashes = hashes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        Ok(Self { file, hashes })
+        Ok(Self { path: path.to_path_buf(), file, hashes, damaged: Mutex::default() })
     }
 }
 
@@ -144,10 +149,28 @@ impl Store for Disk {
     fn get(&self, index: usize, into: &mut [u8]) -> bool {
         let at = (HEADER + index * into.len()) as u64;
         let expected = self.hashes[index];
-        expected != 0 && read_at(&self.file, into, at).is_ok() && hash(into) == expected
+        if expected == 0 {
+            return false;
+        }
+        let whole = read_at(&self.file, into, at).is_ok() && hash(into) == expected;
+        if !whole {
+            self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+        }
+        whole
     }
 
     fn put(&self, _: usize, _: &[u8]) {}
+
+    fn remark(&self) -> Option<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len();
+        (damaged > 0).then(|| {
+            format!(
+                "In the cache {} {damaged} image(s) are damaged and are read from their files each \
+                 time: remove it, and it is made anew.",
+                self.path.display()
+            )
+        })
+    }
 }
 
 #[cfg(unix)]

@@ -30,8 +30,10 @@ impl Store for Memory {
     fn put(&self, index: usize, image: &[u8]) {
         let claim = |room: usize| room.checked_sub(1);
         if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok() {
-            // Where another worker was faster its image is the same.
-            let _ = self.images[index].set(image.into());
+            // Where another worker was faster its image is the same, and the room is free again.
+            if self.images[index].set(image.into()).is_err() {
+                self.room.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -47,6 +49,7 @@ mod tests {
         let dataset = InMemory::new(Array4::zeros((3, 1, 2, 3)), vec![0; 3], &["a"]).unwrap();
         let memory = Memory::new(&dataset, 17);
         let mut image = [0; 6];
+        memory.put(1, &[1; 6]);
         memory.put(1, &[1; 6]);
         assert!(!memory.get(0, &mut image) && memory.get(1, &mut image));
         assert_eq!(image, [1; 6]);

@@ -57,7 +57,8 @@ pub enum Kind {
     Leak { of: Place },
     /// The same bytes are of another class elsewhere.
     Contradiction { of: Place, class: String, other: String },
-    /// Its name does not end like that of an image: it is ignored unless `validate_filenames` is off.
+    /// Its name does not end like that of an image: it is ignored unless `validate_filenames` is
+    /// off.
     Ending,
     /// The content is of another type than the name says. The content counts.
     WrongType { content: String },

@@ -112,6 +112,22 @@ fn a_file_that_leaks_into_validation_is_an_error_and_a_look_alike_a_warning() {
 }
 
 #[test]
+fn a_row_in_two_manifests_leaks_and_is_repeated_only_within_one() {
+    let folder = folder();
+    let read = |rows: &[&str]| Manifest::from_rows(&["filename"], rows.iter().map(|r| [r]));
+    let train = read(&["a.png", "gone.png"]).unwrap();
+    let val = read(&["a.png", "gone.png", "gone.png", "b.png"]).unwrap();
+    let doctor = Doctor::new().part("train", &train, folder.path());
+    let report = doctor.part("val", &val, folder.path()).examine().unwrap();
+    let of = |heading: &str| {
+        let findings = report.findings.iter().filter(|f| f.kind.heading() == heading);
+        findings.map(|f| (f.place.part, f.place.line)).collect::<Vec<_>>()
+    };
+    assert_eq!(of("the same file in two manifests"), [(1, 2), (1, 3)]);
+    assert_eq!(of("listed twice in one manifest"), [(1, 4)]);
+}
+
+#[test]
 fn a_long_list_is_cut_unless_all_is_asked_for() {
     let folder = folder();
     let rows = (0..30).map(|n| [format!("none {n}.png")]);

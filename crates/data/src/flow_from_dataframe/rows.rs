@@ -7,7 +7,7 @@ use crate::split::Split;
 use crate::targets::Targets;
 use crate::{ClassMode, Error, Files, Found, Ignored, ImageFiles, Manifest, Reason};
 use ndarray::Array2;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How names of image files end, in small letters and, as in Keras, without asking for the dot.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"];
@@ -60,7 +60,8 @@ pub(super) fn find(source: &Source<'_>, split: Split) -> Result<(ImageFiles, Fou
         .map(|row| ImageFile { path: listing.directory.join(row.filename), line: Some(row.line) });
     let files = files.collect();
     let loading = source.loading.clone();
-    Ok((ImageFiles { files, classes, targets, weights, loading }, found))
+    let directory = listing.directory.clone();
+    Ok((ImageFiles { directory, files, classes, targets, weights, loading }, found))
 }
 
 impl<'a> Source<'a> {
@@ -132,9 +133,10 @@ impl<'a> Source<'a> {
             return Ok(Vec::new());
         }
         let names = self.class_names(rows.iter().flat_map(|row| row.classes.iter().copied()));
+        let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
         rows.retain_mut(|row| {
             let own = row.classes.join(", ");
-            row.classes.retain(|class| names.iter().any(|name| name == class));
+            row.classes.retain(|class| wanted.contains(class));
             let other = row.classes.is_empty().then_some(Reason::Class(own));
             keep(row, other, ignored)
         });

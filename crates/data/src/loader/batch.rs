@@ -25,15 +25,15 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Room for `batch_size` images of a data set.
-    pub(super) fn new(batch_size: usize, dataset: &dyn Dataset) -> Self {
+    /// Room for `room` images of a data set: B, or N where that is less.
+    pub(super) fn new(room: usize, dataset: &dyn Dataset) -> Self {
         let [h, w, c] = dataset.size();
         Self {
-            images: Array4::zeros((batch_size, h, w, c)),
-            targets: Array2::zeros((batch_size, dataset.outputs())),
-            weights: dataset.weights().map(|_| vec![0.0; batch_size]),
-            rows: Vec::with_capacity(batch_size),
-            asked: Vec::with_capacity(batch_size),
+            images: Array4::zeros((room, h, w, c)),
+            targets: Array2::zeros((room, dataset.outputs())),
+            weights: dataset.weights().map(|_| vec![0.0; room]),
+            rows: Vec::with_capacity(room),
+            asked: Vec::with_capacity(room),
             problems: Vec::new(),
             rng: None,
         }

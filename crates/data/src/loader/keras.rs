@@ -1,7 +1,9 @@
 //! NumPy's numbers in the order in which Keras's generator draws them.
 //!
 //! ```text
-//! Batch t      begins with `seed(seed + t)`, t counted over all epochs: t = epoch · ⌈N/B⌉ + step
+//! Batch t      begins with `seed(seed + t)`, t counted over all epochs: t = epoch · ⌈N/B⌉ + step,
+//!              also where an epoch has fewer steps than that (Keras's `next()` would begin the
+//!              next one with the batches that are left)
 //! Step 0       draws the permutation of the rows first; the images go on from there
 //! Rows         the permutation, cut into batches in order: only the last is short
 //! Images       draw one after another, in the order of the batch

@@ -43,6 +43,9 @@ impl Callback for CSVLogger {
                 let reason = format!("{}: {e}", self.path.display());
                 Error::Callback { callback: "CSVLogger", reason }
             })?;
+            if !self.before.is_empty() && !self.before.ends_with('\n') {
+                self.before.push('\n');
+            }
         }
         Ok(())
     }
