@@ -23,7 +23,6 @@ pub(crate) fn afford(needed: u64, batch_size: usize) -> Result<(), Error> {
 }
 
 /// Bytes that can still be had, if that is known.
-
 fn available_under(root: &Path) -> Option<u64> {
     let machine = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

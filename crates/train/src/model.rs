@@ -247,6 +247,9 @@ impl Model {
     ///
     /// # Errors
     /// If the images are not of the size that the network was built for, or cannot be read.
+    ///
+    /// # Panics
+    /// Never: every batch has answers of the same width.
     pub fn predict_batches(
         &mut self,
         data: &mut dyn Batches,
