@@ -169,8 +169,8 @@ struct Snapshot {
 }
 
 /// What has to be the same for a run to go on.
-#[derive(Serialize, Deserialize)]
-struct Identity {
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Identity {
     /// The name, and the rates of some updates, which tell schedules apart.
     optimizer: String,
     /// With its options.
@@ -184,7 +184,12 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(training: &Training, data: &dyn Batches, steps_per_epoch: usize, fit: &Fit<'_>) -> Self {
+    pub(crate) fn of(
+        training: &Training,
+        data: &dyn Batches,
+        steps_per_epoch: usize,
+        fit: &Fit<'_>,
+    ) -> Self {
         let (optimizer, loss) = (training.step.optimizer(), training.step.loss());
         let rates = [0, 1, 10, 100, 1_000, 10_000, 100_000].map(|n| optimizer.schedule().at(n));
         let validation = fit.validation_data.as_deref().map(|data| {
@@ -230,8 +235,7 @@ impl Checkpoint {
     pub(crate) fn save(
         &self,
         model: &Model,
-        data: &dyn Batches,
-        steps: usize,
+        identity: &Identity,
         at: &Position,
         fit: &Fit<'_>,
     ) -> Result<(), Error> {
@@ -249,7 +253,7 @@ impl Checkpoint {
         }
         let snapshot = Snapshot {
             format: FORMAT,
-            identity: Identity::of(training, data, steps, fit),
+            identity: identity.clone(),
             epoch: at.epoch,
             step: at.step,
             loss_sum: Exact(at.tally.loss_sum),
@@ -307,8 +311,7 @@ impl Model {
     pub(crate) fn resume(
         &mut self,
         checkpoint: &Checkpoint,
-        data: &dyn Batches,
-        steps: usize,
+        now: &Identity,
         fit: &mut Fit<'_>,
     ) -> Result<Position, Error> {
         let file = TensorsFile::read(&checkpoint.path).map_err(CheckpointError::from)?;
@@ -320,8 +323,7 @@ impl Model {
             return Err(checkpoint.other_run("model", words).into());
         }
         let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
-        let now = Identity::of(training, data, steps, fit);
-        if let Some((what, words)) = was.identity.difference(&now) {
+        if let Some((what, words)) = was.identity.difference(now) {
             return Err(checkpoint.other_run(what, words).into());
         }
         let owners: [&dyn Fields; 2] = [&self.network, training.step.optimizer()];

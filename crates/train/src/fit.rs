@@ -10,6 +10,7 @@
 //!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
+use crate::checkpoint::Identity;
 use crate::profile::WAITING;
 use crate::subnormal;
 use crate::{
@@ -90,6 +91,8 @@ pub(crate) struct Position {
 struct Session<'f, 'a> {
     fit: &'f mut Fit<'a>,
     steps: usize,
+    /// What a checkpoint of this run says it is: worked out once, as it hashes every row.
+    identity: Option<Identity>,
     at: Position,
     progress: Progress,
     /// Problems of the data and of the validation data that were told already.
@@ -184,19 +187,20 @@ impl Model {
         let steps = fit.steps_per_epoch.unwrap_or(data.batches());
         let mut progress = Progress::new(fit.epochs, fit.verbose);
         let mut at = Position { epoch: fit.initial_epoch, ..Position::default() };
-        if let Some(checkpoint) = &fit.checkpoint {
+        let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
+        let identity = fit.checkpoint.is_some().then(|| Identity::of(training, data, steps, fit));
+        if let (Some(checkpoint), Some(identity)) = (fit.checkpoint.clone(), &identity) {
             checkpoint.sweep();
+            if checkpoint.is_to_resume() {
+                at = self.resume(&checkpoint, identity, fit)?;
+                progress.message(&checkpoint.greeting(&at, fit.epochs));
+            } else {
+                // What cannot be written is known before the first step, and what callbacks found
+                // at the beginning outlives a process that is killed in its first epoch.
+                checkpoint.save(self, identity, &at, fit)?;
+            }
         }
-        if let Some(checkpoint) = &fit.checkpoint.clone().filter(Checkpoint::is_to_resume) {
-            at = self.resume(checkpoint, data, steps, fit)?;
-            progress.message(&checkpoint.greeting(&at, fit.epochs));
-        }
-        if let Some(checkpoint) = fit.checkpoint.as_ref().filter(|c| !c.is_to_resume()) {
-            // What cannot be written is known before the first step, and what callbacks found at
-            // the beginning outlives a process that is killed in its first epoch.
-            checkpoint.save(self, data, steps, &at, fit)?;
-        }
-        Ok(Session { fit, steps, at, progress, told: [0; 2] })
+        Ok(Session { fit, steps, identity, at, progress, told: [0; 2] })
     }
 
     /// Tells that an epoch begins, unless it did before.
@@ -228,7 +232,7 @@ impl Model {
             self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
             let interrupted = session.is_interrupted();
             if interrupted || session.is_due(self.updates()) {
-                self.save_checkpoint(data, session)?;
+                self.save_checkpoint(session)?;
             }
             session.heed(interrupted)?;
         }
@@ -298,13 +302,17 @@ impl Model {
             session.progress.message(why);
         }
         let interrupted = session.is_interrupted();
-        self.save_checkpoint(data, session)?;
+        self.save_checkpoint(session)?;
         session.heed(interrupted)
     }
 
-    fn save_checkpoint(&self, data: &dyn Batches, session: &Session<'_, '_>) -> Result<(), Error> {
-        let Some(checkpoint) = &session.fit.checkpoint else { return Ok(()) };
-        checkpoint.save(self, data, session.steps, &session.at, session.fit)
+    fn save_checkpoint(&self, session: &Session<'_, '_>) -> Result<(), Error> {
+        match (&session.fit.checkpoint, &session.identity) {
+            (Some(checkpoint), Some(identity)) => {
+                checkpoint.save(self, identity, &session.at, session.fit)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Calls every callback, in order, and carries out what they ask for.
