@@ -171,9 +171,8 @@ impl Layer for Concatenate {
             Mode::Train => parts.into_iter().map(Spec::f32).chain(largest).chain([x]).collect(),
             Mode::Infer => largest.into_iter().collect(),
         };
-        let saved = specs.into_iter().map(Slot::per_batch).collect();
-        let scratch = inner.iter().map(|plan| plan.scratch).max().unwrap_or(0);
-        Ok(Plan { output, saved, scratch, inner })
+        let saved: Vec<Slot> = specs.into_iter().map(Slot::per_batch).collect();
+        Ok(Plan::containing(output, inner).saving(saved))
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {

@@ -3,7 +3,7 @@
 //! A [`Plan`] says what a layer will need for the largest batch; [`Saved`] is that memory, made
 //! once and used in every step. A smaller batch is a shorter view of the same memory.
 
-use gradus_tensor::{Device, Shape, Spec, Tensor};
+use gradus_tensor::{Device, Shape, Spec, Tensor, Workspace};
 
 /// What the memory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Plan {
     pub saved: Vec<Slot>,
     /// Floats of scratch: the most that any verb takes.
     pub scratch: usize,
+    /// Floats of scratch that every thread has to itself.
+    pub desk: usize,
     /// The plans of the layers inside.
     pub inner: Vec<Plan>,
 }
@@ -54,7 +56,15 @@ impl Plan {
     /// The plan of a layer that keeps nothing and needs no scratch.
     #[must_use]
     pub fn new(output: Spec) -> Self {
-        Self { output, saved: Vec::new(), scratch: 0, inner: Vec::new() }
+        Self { output, saved: Vec::new(), scratch: 0, desk: 0, inner: Vec::new() }
+    }
+
+    /// The plan of a container, whose layers work one after the other.
+    #[must_use]
+    pub fn containing(output: Spec, inner: Vec<Plan>) -> Self {
+        let scratch = inner.iter().map(|plan| plan.scratch).max().unwrap_or(0);
+        let desk = inner.iter().map(|plan| plan.desk).max().unwrap_or(0);
+        Self { output, saved: Vec::new(), scratch, desk, inner }
     }
 
     /// The same plan with these tensors kept.
@@ -69,6 +79,18 @@ impl Plan {
     pub fn with_scratch(mut self, floats: usize) -> Self {
         self.scratch = floats;
         self
+    }
+
+    /// The same plan with that many floats of scratch for each thread.
+    #[must_use]
+    pub fn with_desk(mut self, floats: usize) -> Self {
+        self.desk = floats;
+        self
+    }
+
+    /// Makes the scratch that was planned.
+    pub fn reserve(&self, workspace: &mut Workspace) {
+        workspace.reserve(self.scratch, self.desk);
     }
 
     /// Bytes of everything kept, the layers inside included.

@@ -195,9 +195,8 @@ impl Layer for Residual {
             (Mode::Train, None) => vec![y, y],
             (Mode::Train, Some(_)) => vec![y, y, y, x],
         };
-        let saved = specs.into_iter().map(Slot::per_batch).collect();
-        let scratch = inner.iter().map(|plan| plan.scratch).max().unwrap_or(0);
-        Ok(Plan { output: y, saved, scratch, inner })
+        let saved: Vec<Slot> = specs.into_iter().map(Slot::per_batch).collect();
+        Ok(Plan::containing(y, inner).saving(saved))
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {

@@ -254,8 +254,7 @@ impl Layer for Sequential {
             Mode::Infer => Self::two_of_the_largest(x, &plans).to_vec(),
         };
         let output = plans.last().map_or(x, |plan| plan.output);
-        let scratch = plans.iter().map(|plan| plan.scratch).max().unwrap_or(0);
-        Ok(Plan { output, saved, scratch, inner: plans })
+        Ok(Plan::containing(output, plans).saving(saved))
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
@@ -403,7 +402,7 @@ mod tests {
     fn run(chain: &mut Sequential, x: &Tensor, r: &[f32]) -> (f64, Tensor) {
         let mut cx = Context::new(Device::Cpu, 1);
         let plan = chain.plan(x.spec(), Mode::Train).unwrap();
-        cx.workspace.scratch.reserve(plan.scratch);
+        plan.reserve(&mut cx.workspace);
         let mut saved = Saved::allocate(&plan, &Device::Cpu);
         let mut y = Tensor::zeros(plan.output, &Device::Cpu);
         chain.forward(&mut cx, x, &mut y, &mut saved);
@@ -445,7 +444,7 @@ mod tests {
         chain.build_on(shape, &Device::Cpu, 5).unwrap();
         let mut cx = Context::new(Device::Cpu, 2);
         let plan = chain.plan(x.spec(), Mode::Infer).unwrap();
-        cx.workspace.scratch.reserve(plan.scratch);
+        plan.reserve(&mut cx.workspace);
         let mut saved = Saved::allocate(&plan, &Device::Cpu);
         let mut y = Tensor::zeros(plan.output, &Device::Cpu);
         chain.infer(&mut cx, &x, &mut y, &mut saved);

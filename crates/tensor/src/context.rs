@@ -20,8 +20,8 @@ impl Context {
     /// A context on `device` with that many threads (0: as many as there are cores).
     #[must_use]
     pub fn new(device: Device, threads: usize) -> Self {
-        let workspace = Workspace { pool: Pool::new(threads), scratch: Scratch::default() };
-        Self { device, workspace, step: StepScalars::default(), profile: None }
+        let (workspace, step) = (Workspace::new(threads), StepScalars::default());
+        Self { device, workspace, step, profile: None }
     }
 }
 
@@ -32,7 +32,37 @@ pub struct Workspace {
     pub pool: Pool,
     /// Memory whose contents mean nothing between calls.
     pub scratch: Scratch,
+    /// Such memory for each thread by itself: see [`Pool::each_at_desk`].
+    pub desks: Scratch,
+    /// Whether only the plain order of sums will do: no algorithm that computes a sum of products
+    /// in another way and rounds differently, such as Winograd's. Default: no.
+    pub exact: bool,
 }
+
+impl Workspace {
+    /// That many threads (0: as many as there are cores), and no scratch yet.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let (scratch, desks) = (Scratch::default(), Scratch::default());
+        Self { pool: Pool::new(threads), scratch, desks, exact: false }
+    }
+
+    /// Makes room for `scratch` floats that all threads share, and for a desk of `desk` floats for
+    /// each thread. What was there is lost.
+    pub fn reserve(&mut self, scratch: usize, desk: usize) {
+        self.scratch.reserve(scratch);
+        self.desks.reserve(Self::desks_for(&self.pool, desk));
+    }
+
+    /// The floats that desks of `desk` floats take together: what to take of them.
+    #[must_use]
+    pub fn desks_for(pool: &Pool, desk: usize) -> usize {
+        desk.next_multiple_of(LINE) * pool.threads()
+    }
+}
+
+/// Floats of a cache line: no two desks share one.
+const LINE: usize = 16;
 
 /// Memory that any verb may use and none may rely on afterwards. Grown while planning, never in a
 /// step.

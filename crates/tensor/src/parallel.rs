@@ -57,12 +57,13 @@ impl std::fmt::Debug for State {
 
 #[derive(Clone, Copy)]
 struct Job {
-    /// The closure, its lifetime erased: see the `SAFETY` lines of `run`.
-    work: *const (dyn Fn(usize) + Sync),
+    /// The closure, its lifetime erased: see the `SAFETY` lines of `share`. It is told the piece and
+    /// the thread.
+    work: *const (dyn Fn(usize, usize) + Sync),
     pieces: usize,
 }
 
-// SAFETY: the closure behind the pointer is Sync, and `run` keeps it alive while any worker may
+// SAFETY: the closure behind the pointer is Sync, and `share` keeps it alive while any worker may
 // call it.
 unsafe impl Send for Job {}
 
@@ -81,7 +82,7 @@ impl Pool {
         });
         let start = |i| {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("gradus-{i}")).spawn(move || shared.work()).ok()
+            thread::Builder::new().name(format!("gradus-{i}")).spawn(move || shared.work(i)).ok()
         };
         // Where the system gives no more threads, fewer do the same work.
         let workers = (1..threads).map_while(start).collect();
@@ -99,22 +100,29 @@ impl Pool {
     /// # Panics
     /// If `work` does; the other pieces are still done, or left, before the panic goes on.
     pub fn run(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        self.share(pieces, &|i, _| work(i));
+    }
+
+    /// Calls `work(i, thread)` once for each `i < pieces`. No two calls that run at the same time
+    /// are told the same thread, and every thread is below [`Pool::threads`].
+    fn share(&self, pieces: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         let alone = self.workers.is_empty() || pieces <= 1;
         let Some(_busy) = (if alone { None } else { self.busy.try_lock().ok() }) else {
-            return (0..pieces).for_each(work);
+            return (0..pieces).for_each(|i| work(i, 0));
         };
-        let work: *const (dyn Fn(usize) + Sync) = work;
+        let work: *const (dyn Fn(usize, usize) + Sync) = work;
         // SAFETY: only the lifetime changes. The pointer is used by workers that counted
         // themselves into `active` while `job` was set; below, `job` is cleared and `active` is
         // waited down to 0 before this call, and with it the borrow of `work`, ends.
-        let work: *const (dyn Fn(usize) + Sync + 'static) = unsafe { std::mem::transmute(work) };
+        let work: *const (dyn Fn(usize, usize) + Sync + 'static) =
+            unsafe { std::mem::transmute(work) };
         let job = Job { work, pieces };
         self.shared.next.store(0, Ordering::Relaxed);
         self.shared.lock().job = Some(job);
         self.shared.jobs.fetch_add(1, Ordering::Release);
         self.shared.wake.notify_all();
         // A panic of our own must not leave before the workers have let go of `work`.
-        let own = catch_unwind(AssertUnwindSafe(|| self.shared.pieces(job)));
+        let own = catch_unwind(AssertUnwindSafe(|| self.shared.pieces(job, 0)));
         if own.is_err() {
             self.shared.next.store(pieces, Ordering::Relaxed);
         }
@@ -136,6 +144,26 @@ impl Pool {
         // and every piece is gone when `run` returns, while `parts` still borrows its slices.
         self.run(parts.count(), &|i| work(i, unsafe { parts.part(i) }));
     }
+
+    /// As [`Pool::each`], and lends every piece the desk of the thread that works on it: memory
+    /// that stays in that thread's cache, and whose contents mean nothing from one piece to the
+    /// next. `desks` is cut into as many desks of equal length as there are threads.
+    pub fn each_at_desk<P: Parts>(
+        &self,
+        parts: P,
+        desks: &mut [f32],
+        work: impl Fn(usize, P::Part, &mut [f32]) + Sync,
+    ) {
+        let desk = desks.len() / self.threads();
+        let desks = Chunks::new(desks, desk.max(1));
+        // SAFETY: for the parts as in `each`. No two pieces that are worked on at the same time
+        // are told the same thread, so no desk is lent twice at a time; and there is a chunk for
+        // each thread, unless a desk has no length.
+        self.share(parts.count(), &|i, thread| unsafe {
+            let own = if desk == 0 { &mut [] } else { desks.part(thread) };
+            work(i, parts.part(i), own);
+        });
+    }
 }
 
 impl Drop for Pool {
@@ -156,20 +184,20 @@ impl Shared {
     }
 
     /// Takes pieces until there are none.
-    fn pieces(&self, job: Job) {
+    fn pieces(&self, job: Job, thread: usize) {
         loop {
             let i = self.next.fetch_add(1, Ordering::Relaxed);
             if i >= job.pieces {
                 return;
             }
-            // SAFETY: `run` does not return while this thread works: it is the caller itself, or
+            // SAFETY: `share` does not return while this thread works: it is the caller itself, or
             // a worker counted in `active`.
-            unsafe { (*job.work)(i) };
+            unsafe { (*job.work)(i, thread) };
         }
     }
 
     /// The life of a worker.
-    fn work(&self) {
+    fn work(&self, thread: usize) {
         let mut seen = 0;
         loop {
             for _ in 0..LOOKS {
@@ -189,7 +217,7 @@ impl Shared {
             let Some(job) = state.job else { continue };
             state.active += 1;
             drop(state);
-            let result = catch_unwind(AssertUnwindSafe(|| self.pieces(job)));
+            let result = catch_unwind(AssertUnwindSafe(|| self.pieces(job, thread)));
             let mut state = self.lock();
             if let Err(panic) = result {
                 state.panic = Some(panic);
@@ -220,6 +248,8 @@ pub trait Parts: Sync {
 pub struct Chunks<'a, T> {
     start: *mut T,
     len: usize,
+    /// What no chunk reaches out of: a divisor of the length, or the length itself.
+    whole: usize,
     chunk: usize,
     slice: PhantomData<&'a mut [T]>,
 }
@@ -234,8 +264,25 @@ impl<'a, T> Chunks<'a, T> {
     /// If `chunk` is 0.
     #[must_use]
     pub fn new(slice: &'a mut [T], chunk: usize) -> Self {
+        let whole = slice.len().max(1);
+        Self::within(slice, whole, chunk)
+    }
+
+    /// Chunks of `chunk` numbers each, counted anew in every `whole` numbers, so that none reaches
+    /// from one image, say, into the next: the last of each may be shorter.
+    ///
+    /// # Panics
+    /// If `chunk` or `whole` is 0, or the slice is not made of wholes.
+    #[must_use]
+    pub fn within(slice: &'a mut [T], whole: usize, chunk: usize) -> Self {
         assert!(chunk > 0, "a chunk holds at least one element");
-        Self { start: slice.as_mut_ptr(), len: slice.len(), chunk, slice: PhantomData }
+        let len = slice.len();
+        assert!(len.is_multiple_of(whole), "{len} elements are no multiple of {whole}");
+        Self { start: slice.as_mut_ptr(), len, whole, chunk, slice: PhantomData }
+    }
+
+    fn chunks_of_whole(&self) -> usize {
+        self.whole.div_ceil(self.chunk)
     }
 }
 
@@ -243,15 +290,16 @@ impl<'a, T: Send> Parts for Chunks<'a, T> {
     type Part = &'a mut [T];
 
     fn count(&self) -> usize {
-        self.len.div_ceil(self.chunk)
+        self.len / self.whole * self.chunks_of_whole()
     }
 
     unsafe fn part(&self, i: usize) -> &'a mut [T] {
-        let begin = i * self.chunk;
-        let len = self.chunk.min(self.len - begin);
-        // SAFETY: the range lies within the slice, since i < count(), and overlaps no other
-        // chunk; the caller takes each chunk once, so the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), len) }
+        let (whole, chunk) = (i / self.chunks_of_whole(), i % self.chunks_of_whole());
+        let begin = chunk * self.chunk;
+        let len = self.chunk.min(self.whole - begin);
+        // SAFETY: the range lies within its whole, and that within the slice, since i < count();
+        // it overlaps no other chunk, and the caller takes each once, so the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(whole * self.whole + begin), len) }
     }
 }
 
@@ -308,6 +356,13 @@ mod tests {
     }
 
     #[test]
+    fn no_chunk_reaches_into_the_next_whole() {
+        let mut rows = [0; 14];
+        Pool::new(2).each(Chunks::within(&mut rows, 7, 3), |i, chunk| chunk.fill(i));
+        assert_eq!(rows, [0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 5]);
+    }
+
+    #[test]
     fn many_short_jobs_in_a_row_are_all_done() {
         let pool = Pool::new(3);
         let total = AtomicUsize::new(0);
@@ -329,6 +384,23 @@ mod tests {
             });
         });
         assert_eq!(total.into_inner(), 15);
+    }
+
+    #[test]
+    fn no_desk_is_lent_to_two_pieces_at_a_time() {
+        for threads in [1, 3] {
+            let pool = Pool::new(threads);
+            let (mut desks, mut sums) = (vec![0.0; 64 * threads], vec![0.0; 500]);
+            pool.each_at_desk(Chunks::new(&mut sums, 1), &mut desks, |i, sum, desk| {
+                desk.fill(i as f32);
+                std::thread::yield_now();
+                sum[0] = desk.iter().sum();
+            });
+            assert!(sums.iter().enumerate().all(|(i, sum)| *sum == 64.0 * i as f32));
+            pool.each_at_desk(Chunks::new(&mut sums, 1), &mut [], |_, _, desk| {
+                assert!(desk.is_empty())
+            });
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Planned {
     #[must_use]
     pub fn make(self, cx: &mut Context) -> Memory {
         let Self { input, targets, plan } = self;
-        cx.workspace.scratch.reserve(plan.scratch);
+        plan.reserve(&mut cx.workspace);
         let zeros = |spec| Tensor::zeros(spec, &cx.device);
         Memory {
             largest: input,

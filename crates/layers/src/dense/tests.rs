@@ -4,7 +4,7 @@ use super::*;
 use crate::trial::Trial;
 use crate::{ActivationLayer, Initializer, Sequential};
 use gradus_tensor::ndarray::{Array1, Array2};
-use gradus_tensor::{Field, Fields, Path, Pool, Scratch, Workspace};
+use gradus_tensor::{Field, Fields, Path, Workspace};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
 /// z, dx, dW and db.
@@ -43,7 +43,7 @@ impl Case {
     }
 
     fn run(&self, isa: Isa, threads: usize) -> Results {
-        let mut ws = Workspace { pool: Pool::new(threads), scratch: Scratch::default() };
+        let mut ws = Workspace::new(threads);
         let (inputs, units) = self.kernel.dim();
         let length = cpu::scratch(self.x.nrows(), inputs, units);
         ws.scratch.reserve(length);
@@ -138,7 +138,7 @@ fn scratch_for_the_largest_batch_does_for_smaller_ones() {
 fn step(layer: &mut Dense, x: &Tensor) -> (Context, Saved, Tensor) {
     let mut cx = Context::new(Device::Cpu, 1);
     let plan = layer.plan(x.spec(), Mode::Train).unwrap();
-    cx.workspace.scratch.reserve(plan.scratch);
+    plan.reserve(&mut cx.workspace);
     let mut saved = Saved::allocate(&plan, &Device::Cpu);
     let mut y = Tensor::zeros(plan.output, &Device::Cpu);
     layer.forward(&mut cx, x, &mut y, &mut saved);
