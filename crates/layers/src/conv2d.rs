@@ -340,6 +340,7 @@ impl Layer for Conv2D {
     fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
         let g = self.geometry(x.shape)?;
         let plan = Plan::new(Spec::f32(g.y())).with_scratch(cpu::scratch(&g));
+        let plan = plan.with_desk(cpu::desk(&g));
         Ok(match mode {
             Mode::Train if self.options.activation.needs_z() => {
                 plan.saving([Slot::per_batch(Spec::f32(g.y()))])

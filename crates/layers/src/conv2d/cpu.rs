@@ -1,4 +1,5 @@
-//! Convolution on the CPU: direct, in registers, over images as they lie.
+//! Convolution on the CPU: direct, in registers, over images as they lie; or, where it takes less,
+//! by Winograd's algorithm (`winograd`).
 //!
 //! A tile of output pixels × filters is summed in registers (`microkernel`) over taps that are
 //! read straight from x: nothing nine times the size of x is ever written. Work is cut by geometry
@@ -11,6 +12,7 @@ mod grouped;
 mod microkernel;
 mod sweep;
 mod weight;
+mod winograd;
 
 use super::Geometry;
 use gradus_tensor::ndarray::{ArrayView1, ArrayView4, ArrayViewMut1, ArrayViewMut4};
@@ -18,6 +20,7 @@ use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Pool, Workspace};
 use sweep::{Sweep, pack_backward, pack_forward};
 use weight::Cut;
+use winograd::{Gradients, Winograd};
 
 /// What happens to z before it is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,14 +34,34 @@ pub struct Epilogue<'a> {
 /// Floats of scratch that the functions here take: what the workspace must have reserved.
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {
-    let bias = BIAS_CHUNKS * 2 * g.k;
-    match Way::of(g) {
-        Way::Direct => {}
-        Way::Depthwise => return depthwise::scratch(g).max(bias),
-        Way::Grouped => return grouped::scratch(g).max(bias),
+    let direct = || {
+        let sweeps = Sweep::forward(g).scratch().max(Sweep::backward(g).scratch());
+        sweeps.max(Cut::new(g).scratch())
+    };
+    let passes = match Algorithm::pick(g) {
+        Algorithm::Direct => direct(),
+        Algorithm::Winograd => {
+            let sweeps = Winograd::forward(g).scratch().max(Winograd::backward(g).scratch());
+            // Exactness may be asked for at any time.
+            direct().max(sweeps).max(Gradients::new(g).scratch())
+        }
+        Algorithm::Depthwise => depthwise::scratch(g),
+        Algorithm::Grouped => grouped::scratch(g),
+    };
+    passes.max(BIAS_CHUNKS * 2 * g.k)
+}
+
+/// Floats of scratch that the functions here take for each thread.
+#[must_use]
+pub fn desk(g: &Geometry) -> usize {
+    match Algorithm::pick(g) {
+        Algorithm::Winograd => {
+            let sweeps = Winograd::forward(g).desk().max(Winograd::backward(g).desk());
+            sweeps.max(Gradients::new(g).desk())
+        }
+        Algorithm::Grouped => desk(&g.of_group()),
+        Algorithm::Direct | Algorithm::Depthwise => 0,
     }
-    let sweeps = Sweep::forward(g).scratch().max(Sweep::backward(g).scratch());
-    sweeps.max(Cut::new(g).scratch()).max(bias)
 }
 
 /// y from x and kernel.
@@ -103,33 +126,63 @@ pub(super) struct Engine<'a> {
     isa: Isa,
     pool: &'a Pool,
     scratch: &'a mut [f32],
+    desks: &'a mut [f32],
+    /// Whether only the plain order of sums will do.
+    exact: bool,
     g: &'a Geometry,
 }
 
-/// How a convolution is done.
+/// How a convolution is done on the CPU: see [`Algorithm::pick`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// All channels with all filters.
+#[non_exhaustive]
+pub enum Algorithm {
+    /// All channels with all filters, product by product.
     Direct,
+    /// As [`Algorithm::Direct`], with a quarter of the products.
+    Winograd,
     /// Each channel with a filter of its own.
     Depthwise,
     /// Group by group.
     Grouped,
 }
 
-impl Way {
-    fn of(g: &Geometry) -> Self {
+impl Algorithm {
+    /// The one that is fastest, by a rule that knows nothing but the sizes.
+    #[must_use]
+    pub fn pick(g: &Geometry) -> Self {
         match (g.groups, g.c / g.groups, g.k / g.groups) {
-            (1, ..) => Way::Direct,
-            (_, 1, 1) => Way::Depthwise,
-            _ => Way::Grouped,
+            (1, ..) if winograd::suits(g) => Algorithm::Winograd,
+            (1, ..) => Algorithm::Direct,
+            (_, 1, 1) => Algorithm::Depthwise,
+            _ => Algorithm::Grouped,
+        }
+    }
+
+    /// The one that is picked where only the plain order of sums will do.
+    #[must_use]
+    pub fn pick_exact(g: &Geometry) -> Self {
+        match Self::pick(g) {
+            Algorithm::Winograd => Algorithm::Direct,
+            other => other,
         }
     }
 }
 
 impl<'a> Engine<'a> {
     pub(super) fn new(isa: Isa, ws: &'a mut Workspace, g: &'a Geometry) -> Self {
-        Self { isa, pool: &ws.pool, scratch: ws.scratch.take(scratch(g)), g }
+        let desks = ws.desks.take(Workspace::desks_for(&ws.pool, desk(g)));
+        Self {
+            isa,
+            pool: &ws.pool,
+            scratch: ws.scratch.take(scratch(g)),
+            desks,
+            exact: ws.exact,
+            g,
+        }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        if self.exact { Algorithm::pick_exact(self.g) } else { Algorithm::pick(self.g) }
     }
 
     pub(super) fn forward(
@@ -157,13 +210,17 @@ impl<'a> Engine<'a> {
         y: &mut [f32],
     ) {
         let (g, isa, pool) = (self.g, self.isa, self.pool);
-        match Way::of(g) {
-            Way::Direct => {
+        match self.algorithm() {
+            Algorithm::Direct => {
                 let pack = |panel: &mut [f32], first| pack_forward(g, kernel, panel, first);
                 Sweep::forward(g).run((isa, pool, self.scratch), x, (bias, relu), pack, y);
             }
-            Way::Depthwise => depthwise::forward(isa, pool, g, x, kernel, (bias, relu), y),
-            Way::Grouped => grouped::forward(self, x, kernel, (bias, relu), y),
+            Algorithm::Winograd => {
+                let means = (isa, pool, &mut *self.scratch, &mut *self.desks);
+                Winograd::forward(g).run(means, x, (bias, relu), kernel, y);
+            }
+            Algorithm::Depthwise => depthwise::forward(isa, pool, g, x, kernel, (bias, relu), y),
+            Algorithm::Grouped => grouped::forward(self, x, kernel, (bias, relu), y),
         }
     }
 
@@ -183,13 +240,17 @@ impl<'a> Engine<'a> {
 
     fn backward_input_slices(&mut self, dz: &[f32], kernel: &[f32], dx: &mut [f32]) {
         let (g, isa, pool) = (self.g, self.isa, self.pool);
-        match Way::of(g) {
-            Way::Direct => {
+        match self.algorithm() {
+            Algorithm::Direct => {
                 let pack = |panel: &mut [f32], first| pack_backward(g, kernel, panel, first);
                 Sweep::backward(g).run((isa, pool, self.scratch), dz, (None, false), pack, dx);
             }
-            Way::Depthwise => depthwise::backward_input(isa, pool, g, dz, kernel, dx),
-            Way::Grouped => grouped::backward_input(self, dz, kernel, dx),
+            Algorithm::Winograd => {
+                let means = (isa, pool, &mut *self.scratch, &mut *self.desks);
+                Winograd::backward(g).run(means, dz, (None, false), kernel, dx);
+            }
+            Algorithm::Depthwise => depthwise::backward_input(isa, pool, g, dz, kernel, dx),
+            Algorithm::Grouped => grouped::backward_input(self, dz, kernel, dx),
         }
     }
 
@@ -209,12 +270,16 @@ impl<'a> Engine<'a> {
 
     fn backward_weight_slices(&mut self, x: &[f32], dz: &[f32], dkernel: &mut [f32]) {
         let (g, isa, pool) = (self.g, self.isa, self.pool);
-        match Way::of(g) {
-            Way::Direct => Cut::new(g).run((isa, pool, self.scratch), x, dz, dkernel),
-            Way::Depthwise => {
+        match self.algorithm() {
+            Algorithm::Direct => Cut::new(g).run((isa, pool, self.scratch), x, dz, dkernel),
+            Algorithm::Winograd => {
+                let means = (isa, pool, &mut *self.scratch, &mut *self.desks);
+                Gradients::new(g).run(means, x, dz, dkernel);
+            }
+            Algorithm::Depthwise => {
                 depthwise::backward_weight((isa, pool, self.scratch), g, x, dz, dkernel);
             }
-            Way::Grouped => grouped::backward_weight(self, x, dz, dkernel),
+            Algorithm::Grouped => grouped::backward_weight(self, x, dz, dkernel),
         }
     }
 

@@ -1,11 +1,13 @@
 //! The proof: derivatives, engine against definition, Keras's own numbers.
 
+mod winograd;
+
 use super::cpu::{Engine, Epilogue};
 use super::*;
 use crate::trial::Trial;
 use crate::{Initializer, activation};
 use gradus_tensor::Real;
-use gradus_tensor::ndarray::{Array1, Array4, ArrayD, Ix1, Ix4};
+use gradus_tensor::ndarray::{Array1, Array4, ArrayD, Axis, Ix1, Ix4};
 use gradus_tensor::simd::Isa;
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
@@ -15,6 +17,7 @@ fn array<T>(shape: Shape, values: Vec<T>) -> Array4<T> {
 }
 
 /// What a convolution reads, and what it makes of that.
+#[derive(Clone)]
 struct Arrays<T> {
     x: Array4<T>,
     kernel: Array4<T>,
@@ -53,9 +56,15 @@ impl Arrays<f32> {
     }
 
     fn by_engine(&self, g: &Geometry, isa: Isa, threads: usize) -> Results<f32> {
+        self.by_engine_exact(g, isa, threads, false)
+    }
+
+    fn by_engine_exact(&self, g: &Geometry, isa: Isa, threads: usize, exact: bool) -> Results<f32> {
         let ws = &mut Context::new(Device::Cpu, threads).workspace;
-        ws.scratch.reserve(cpu::scratch(g));
+        ws.exact = exact;
+        ws.reserve(cpu::scratch(g), cpu::desk(g));
         ws.scratch.take(cpu::scratch(g)).fill(f32::NAN);
+        ws.desks.take(threads * cpu::desk(g)).fill(f32::NAN);
         let mut results = Results::stale(g);
         let Results { z, dx, dkernel, dbias } = &mut results;
         let epilogue = Epilogue { bias: Some(self.bias.view()), relu: false };
@@ -223,7 +232,7 @@ fn the_layer_applies_and_undoes_its_activation() {
         layer.build(x_spec.shape, &mut Init::new(&Device::Cpu, 1)).unwrap();
         layer.bias.value.slice_mut().copy_from_slice(&cases.normal(5));
         let plan = layer.plan(x_spec, Mode::Train).unwrap();
-        cx.workspace.scratch.reserve(plan.scratch);
+        plan.reserve(&mut cx.workspace);
         let mut saved = Saved::allocate(&plan, &Device::Cpu);
         let tensor = |spec: Spec, cases: &mut Cases| {
             Tensor::from_slice(spec.shape, &cases.normal(spec.shape.len()))
@@ -271,7 +280,7 @@ fn relu_in_the_epilogue_lets_nan_through() {
     let (x, kernel) = (array(x, vec![f32::NAN, 2.0, -2.0]), array(kernel, vec![1.0; 17]));
     for isa in Isa::available() {
         let ws = &mut Context::new(Device::Cpu, 1).workspace;
-        ws.scratch.reserve(cpu::scratch(&g));
+        ws.reserve(cpu::scratch(&g), cpu::desk(&g));
         let mut y = array(g.y(), vec![9.0; g.y().len()]);
         let epilogue = Epilogue { bias: None, relu: true };
         Engine::new(isa, ws, &g).forward(x.view(), kernel.view(), epilogue, y.view_mut());

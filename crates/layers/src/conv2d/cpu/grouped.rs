@@ -60,12 +60,13 @@ pub(super) fn backward_weight(engine: &mut Engine<'_>, x: &[f32], dz: &[f32], dk
 
 /// Calls `pass(group, the engine of one group, [x, y, kernel] of one group)`.
 fn each_group(engine: &mut Engine<'_>, mut pass: impl FnMut(usize, Engine<'_>, [&mut [f32]; 3])) {
-    let (isa, pool, one) = (engine.isa, engine.pool, engine.g.of_group());
+    let (isa, pool, exact, one) = (engine.isa, engine.pool, engine.exact, engine.g.of_group());
     let (x, rest) = engine.scratch.split_at_mut(one.x().len());
     let (y, rest) = rest.split_at_mut(one.y().len());
     let (kernel, scratch) = rest.split_at_mut(one.kernel().len());
     for i in 0..engine.g.groups {
-        let inner = Engine { isa, pool, scratch: &mut *scratch, g: &one };
+        let (scratch, desks) = (&mut *scratch, &mut *engine.desks);
+        let inner = Engine { isa, pool, scratch, desks, exact, g: &one };
         pass(i, inner, [&mut *x, &mut *y, &mut *kernel]);
     }
 }
