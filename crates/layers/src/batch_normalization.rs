@@ -64,7 +64,7 @@ impl<T: Real> Normalization<'_, T> {
         (x - self.mean[c] - self.rest(c)) * self.rstd(c)
     }
 
-    fn rest(&self, c: usize) -> T {
+    pub(crate) fn rest(&self, c: usize) -> T {
         self.rest.get(c).copied().unwrap_or(T::zero())
     }
 
@@ -160,12 +160,27 @@ impl BatchNormalization {
 
     /// Whether the layer is frozen: then training, too, normalises with the moving statistics and
     /// leaves them as they are.
-    fn is_frozen(&self) -> bool {
+    pub(crate) fn is_frozen(&self) -> bool {
         !self.options.trainable || self.gamma.frozen || self.beta.frozen
     }
 
+    /// The normalization of inference, and of a frozen layer.
+    pub(crate) fn moving(&self) -> Normalization<'_, f32> {
+        self.normalization([self.moving_mean.slice(), &[], self.moving_variance.slice()])
+    }
+
+    /// The normalization of a training batch with these statistics (mean, the rest of the mean,
+    /// variance), which a frozen layer does not look at.
+    pub(crate) fn of_training<'a>(&'a self, of_batch: [&'a Tensor; 3]) -> Normalization<'a, f32> {
+        if self.is_frozen() {
+            self.moving()
+        } else {
+            self.normalization(of_batch.map(Tensor::slice))
+        }
+    }
+
     /// The normalization with these statistics: mean, the rest of the mean, variance.
-    fn normalization<'a>(
+    pub(crate) fn normalization<'a>(
         &'a self,
         [mean, rest, variance]: [&'a [f32]; 3],
     ) -> Normalization<'a, f32> {
@@ -192,19 +207,24 @@ impl BatchNormalization {
             Device::Cpu => {
                 sums.slice_mut::<f32>().fill(0.0);
                 let (isa, ws, sums) = (Isa::detect(), &mut cx.workspace, [sums.slice(); 2]);
-                let n = self.normalization([
-                    self.moving_mean.slice(),
-                    &[],
-                    self.moving_variance.slice(),
-                ]);
+                let n = self.moving();
                 cpu::backward_input(isa, ws, x.rows(), &n, dy.rows(), sums, dx.rows_mut());
             }
             Device::Cuda(gpu) => match *gpu {},
         }
     }
 
+    /// Takes the sums as gradients. (dx needs both, also where the layer has no such parameter.)
+    pub(crate) fn take_gradients(&mut self, [dgamma, dbeta]: [&Tensor; 2]) {
+        for (param, sum) in [(&mut self.gamma, dgamma), (&mut self.beta, dbeta)] {
+            if !param.is_empty() {
+                param.grad.slice_mut::<f32>().copy_from_slice(sum.slice());
+            }
+        }
+    }
+
     /// Moves the moving statistics towards those of the batch.
-    fn move_statistics(&mut self, x: Shape, mean: &Tensor, variance: &Tensor) {
+    pub(crate) fn move_statistics(&mut self, x: Shape, mean: &Tensor, variance: &Tensor) {
         let Options { momentum, moving_variance, .. } = self.options;
         let towards = |moving: &mut Tensor, batch: &Tensor, factor: f64| {
             for (moving, batch) in moving.slice_mut::<f32>().iter_mut().zip(batch.slice::<f32>()) {
@@ -284,10 +304,9 @@ impl Layer for BatchNormalization {
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        let (mean, variance) = (&self.moving_mean, &self.moving_variance);
         match &cx.device {
             Device::Cpu => {
-                let n = self.normalization([mean.slice(), &[], variance.slice()]);
+                let n = self.moving();
                 cpu::forward(Isa::detect(), &mut cx.workspace, x.rows(), &n, y.rows_mut());
             }
             Device::Cuda(gpu) => match *gpu {},
@@ -341,11 +360,6 @@ impl Layer for BatchNormalization {
             }
             Device::Cuda(gpu) => match *gpu {},
         }
-        // dx needs both sums, also where the layer has no such parameter.
-        for (param, sum) in [(&mut self.gamma, dgamma), (&mut self.beta, dbeta)] {
-            if !param.is_empty() {
-                param.grad.slice_mut::<f32>().copy_from_slice(sum.slice());
-            }
-        }
+        self.take_gradients([dgamma, dbeta]);
     }
 }

@@ -145,6 +145,10 @@ impl Layer for Concatenate {
         self.branches.iter_mut().for_each(|branch| branch.set_trainable(trainable));
     }
 
+    fn set_fused(&mut self, fused: bool) {
+        self.branches.iter_mut().for_each(|branch| branch.set_fused(fused));
+    }
+
     fn flow(&self) -> Flow {
         Flow::Branches { identity: false }
     }

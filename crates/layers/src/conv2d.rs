@@ -259,7 +259,7 @@ impl Conv2D {
         self
     }
 
-    fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
+    pub(crate) fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
         let Options {
             filters, kernel_size: [r, s], strides, padding, dilation_rate, groups, ..
         } = self.options;
@@ -273,12 +273,12 @@ impl Conv2D {
     }
 
     /// The sizes of a batch that was planned for.
-    fn planned(&self, x: &Tensor) -> Geometry {
+    pub(crate) fn planned(&self, x: &Tensor) -> Geometry {
         self.geometry(x.shape()).expect("an x of the planned shape")
     }
 
     /// z from x, or y where `relu` says so.
-    fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
+    pub(crate) fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
         let g = self.planned(x);
         match &cx.device {
             Device::Cpu => {
@@ -286,6 +286,40 @@ impl Conv2D {
                 let epilogue = cpu::Epilogue { bias, relu };
                 let kernel = self.kernel.value.view();
                 cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, z.view_mut());
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+    }
+
+    /// What is applied to z.
+    pub(crate) fn activation_option(&self) -> Activation {
+        self.options.activation
+    }
+
+    /// Where the gradient of the bias goes, if it is asked for.
+    pub(crate) fn bias_gradient(&mut self) -> Option<&mut Tensor> {
+        let Param { grad, frozen, .. } = &mut self.bias;
+        (!grad.is_empty() && !*frozen).then_some(grad)
+    }
+
+    /// dkernel, and dx where it is asked for, from dz.
+    pub(crate) fn backward_kernel_and_input(
+        &mut self,
+        cx: &mut Context,
+        x: &Tensor,
+        dz: &Tensor,
+        dx: Option<&mut Tensor>,
+    ) {
+        let (g, ws) = (self.planned(x), &mut cx.workspace);
+        let Param { value, grad, frozen, .. } = &mut self.kernel;
+        match &cx.device {
+            Device::Cpu => {
+                if !*frozen {
+                    cpu::backward_weight(ws, &g, x.view(), dz.view(), grad.view_mut());
+                }
+                if let Some(dx) = dx {
+                    cpu::backward_input(ws, &g, dz.view(), value.view(), dx.view_mut());
+                }
             }
             Device::Cuda(gpu) => match *gpu {},
         }
@@ -382,20 +416,14 @@ impl Layer for Conv2D {
         let kept = saved.tensors.first().unwrap_or(y);
         self.options.activation.backward(cx, kept, dy);
         let (ws, dz) = (&mut cx.workspace, &*dy);
-        let (Param { value, grad, frozen, .. }, bias) = (&mut self.kernel, &mut self.bias);
         match &cx.device {
             Device::Cpu => {
-                if !bias.is_empty() && !bias.frozen {
-                    cpu::backward_bias(ws, &g, dz.view(), bias.grad.view_mut());
-                }
-                if !*frozen {
-                    cpu::backward_weight(ws, &g, x.view(), dz.view(), grad.view_mut());
-                }
-                if let Some(dx) = dx {
-                    cpu::backward_input(ws, &g, dz.view(), value.view(), dx.view_mut());
+                if let Some(dbias) = self.bias_gradient() {
+                    cpu::backward_bias(ws, &g, dz.view(), dbias.view_mut());
                 }
             }
             Device::Cuda(gpu) => match *gpu {},
         }
+        self.backward_kernel_and_input(cx, x, dz, dx);
     }
 }

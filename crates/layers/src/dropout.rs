@@ -102,7 +102,7 @@ impl Dropout {
         Self { options: Options { rate }, id: 0 }
     }
 
-    fn draw(&self, cx: &Context) -> Draw {
+    pub(crate) fn draw(&self, cx: &Context) -> Draw {
         Draw { rate: self.options.rate, layer: self.id, step: cx.step }
     }
 }

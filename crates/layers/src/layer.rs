@@ -2,6 +2,7 @@
 
 use crate::{Activation, Config, Init, Mode, Plan, Saved};
 use gradus_tensor::{Context, FieldMut, Fields, Path, Shape, Spec, Tensor};
+use std::any::Any;
 use std::fmt::Debug;
 
 /// A differentiable function with parameters.
@@ -11,7 +12,7 @@ use std::fmt::Debug;
 ///
 /// The verbs below `plan` return nothing: shapes were checked, memory was promised, and what a
 /// device has to say is asked for once per step.
-pub trait Layer: Fields + Debug + Send + Sync {
+pub trait Layer: Fields + Debug + Send + Sync + Any {
     /// Class and options in Keras's words: what the summary, the picture, `model.json` and the
     /// exporters read.
     fn config(&self) -> Config;
@@ -34,6 +35,10 @@ pub trait Layer: Fields + Debug + Send + Sync {
     fn set_trainable(&mut self, trainable: bool) {
         freeze(self, !trainable);
     }
+
+    /// Whether layers inside may be planned to do their work together, in fewer passes over memory
+    /// (see [`fused`](crate::fused)). Default: yes. Containers keep it and pass it on.
+    fn set_fused(&mut self, _fused: bool) {}
 
     /// How the layers inside hang together: what the summary and the picture show.
     fn flow(&self) -> Flow {

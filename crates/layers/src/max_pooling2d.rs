@@ -124,6 +124,11 @@ impl MaxPooling2D {
         Self::of(Options { padding: padding.into(), ..self.options })
     }
 
+    /// The sizes for an x of that shape.
+    pub(crate) fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
+        self.options.geometry(x)
+    }
+
     /// The sizes of a batch that was planned for.
     fn planned(&self, x: &Tensor) -> Geometry {
         self.options.geometry(x.shape()).expect("an x of the planned shape")

@@ -48,6 +48,8 @@ pub struct Plan {
     pub scratch: usize,
     /// Floats of scratch that every thread has to itself.
     pub desk: usize,
+    /// How many layers of a chain this is the plan of: more than one where they are done together.
+    pub layers: usize,
     /// The plans of the layers inside.
     pub inner: Vec<Plan>,
 }
@@ -56,7 +58,7 @@ impl Plan {
     /// The plan of a layer that keeps nothing and needs no scratch.
     #[must_use]
     pub fn new(output: Spec) -> Self {
-        Self { output, saved: Vec::new(), scratch: 0, desk: 0, inner: Vec::new() }
+        Self { output, saved: Vec::new(), scratch: 0, desk: 0, layers: 1, inner: Vec::new() }
     }
 
     /// The plan of a container, whose layers work one after the other.
@@ -64,7 +66,7 @@ impl Plan {
     pub fn containing(output: Spec, inner: Vec<Plan>) -> Self {
         let scratch = inner.iter().map(|plan| plan.scratch).max().unwrap_or(0);
         let desk = inner.iter().map(|plan| plan.desk).max().unwrap_or(0);
-        Self { output, saved: Vec::new(), scratch, desk, inner }
+        Self { scratch, desk, inner, ..Self::new(output) }
     }
 
     /// The same plan with these tensors kept.
@@ -105,6 +107,7 @@ impl Plan {
 #[derive(Debug)]
 pub struct Saved {
     output: Shape,
+    layers: usize,
     slots: Vec<Slot>,
     /// What the layer keeps, in the order of its plan.
     pub tensors: Vec<Tensor>,
@@ -118,6 +121,7 @@ impl Saved {
     pub fn allocate(plan: &Plan, device: &Device) -> Self {
         Self {
             output: plan.output.shape,
+            layers: plan.layers,
             slots: plan.saved.clone(),
             tensors: plan.saved.iter().map(|s| Tensor::zeros(s.spec, device)).collect(),
             inner: plan.inner.iter().map(|p| Saved::allocate(p, device)).collect(),
@@ -142,6 +146,12 @@ impl Saved {
     #[must_use]
     pub fn output(&self) -> Shape {
         self.output
+    }
+
+    /// How many layers of a chain this is the memory of: see [`Plan::layers`].
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.layers
     }
 
     /// Makes everything ready for a batch of `n`. Nothing is allocated.

@@ -159,6 +159,13 @@ impl Layer for Residual {
         }
     }
 
+    fn set_fused(&mut self, fused: bool) {
+        self.body.set_fused(fused);
+        if let Some(shortcut) = &mut self.shortcut {
+            shortcut.set_fused(fused);
+        }
+    }
+
     fn flow(&self) -> Flow {
         Flow::Branches { identity: self.shortcut.is_none() }
     }

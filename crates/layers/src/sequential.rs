@@ -5,16 +5,22 @@
 //! Backward     the chain rule from the last layer to the first
 //! Saved        in training every activation but the last, and two gradients as large as the
 //!              largest activation, used in turn; in inference two activations, used in turn
+//! Fusion       layers that [`fused`](crate::fused) can do together are one link of the chain: there
+//!              is no activation between them
 //! Names        as Keras numbers them: conv2d, batch_normalization, …, conv2d_1, …
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
-    ShapeError, Slot,
+    ShapeError, Slot, fused,
 };
 use gradus_tensor::{
     Context, Device, Field, FieldMut, Fields, Path, Phase, Shape, Spec, Tensor, Work,
 };
+use std::borrow::Cow;
 
 /// Keras's `Sequential`. In PyTorch: `nn.Sequential`.
 #[derive(Debug, Default)]
@@ -23,6 +29,8 @@ pub struct Sequential {
     names: Vec<String>,
     /// The closing activation, where it was taken off: see [`Sequential::split_head`].
     head: Activation,
+    /// Whether every layer does its own work: see [`Layer::set_fused`].
+    one_by_one: bool,
 }
 
 impl Sequential {
@@ -104,7 +112,7 @@ impl Sequential {
     }
 
     /// The output of every layer in the last `forward`, by name, where `saved` and `y` are what it
-    /// was given.
+    /// was given. Of layers that are done together it is the last.
     ///
     /// # Panics
     /// If `saved` was not planned for training.
@@ -113,8 +121,23 @@ impl Sequential {
         saved: &'a Saved,
         y: &'a Tensor,
     ) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
-        let between = &saved.tensors[..self.layers.len() - 1];
-        self.names.iter().map(String::as_str).zip(between.iter().chain([y]))
+        let between = &saved.tensors[..saved.inner.len() - 1];
+        let ends = saved.inner.iter().scan(0, |end, link| {
+            *end += link.layers();
+            Some(self.names[*end - 1].as_str())
+        });
+        ends.zip(between.iter().chain([y]))
+    }
+
+    /// The plan of the link that begins with layer `first`: of that layer, or of several that are
+    /// done together.
+    fn plan_link(&self, first: usize, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
+        let together = match self.one_by_one {
+            true => None,
+            false => fused::plan(&self.layers[first..], x, mode),
+        };
+        let alone = || self.layers[first].plan(x, mode).map_err(|e| e.within(&self.names[first]));
+        together.map_or_else(alone, Ok)
     }
 
     /// Every layer described, with its name, and with the closing activation where it belongs.
@@ -148,9 +171,24 @@ impl Sequential {
     }
 }
 
-/// What one pass of a layer comes to.
-fn amount(layer: &dyn Layer, x: Shape, y: Shape) -> Work {
-    Work { flops: layer.flops(x, y), bytes: 4 * (x.len() + y.len()) as u64 }
+/// What a profile calls the layers of a link. Nothing is allocated without one.
+fn link_name<'a>(names: &'a [String], cx: &Context) -> Cow<'a, str> {
+    match names {
+        [first, _, ..] if cx.profile.is_none() => first.into(),
+        [name] => name.into(),
+        together => together.join("+").into(),
+    }
+}
+
+/// What one pass of a link comes to.
+fn amount(link: &[Box<dyn Layer>], x: Shape, y: Shape) -> Work {
+    let mut shape = x;
+    let flops = link.iter().map(|layer| {
+        let (x, y) = (shape, layer.output_shape(shape).unwrap_or(y));
+        shape = y;
+        layer.flops(x, y)
+    });
+    Work { flops: flops.sum(), bytes: 4 * (x.len() + y.len()) as u64 }
 }
 
 /// `BatchNormalization` → `batch_normalization`, `MaxPooling2D` → `max_pooling2d`: Keras's rule.
@@ -227,6 +265,11 @@ impl Layer for Sequential {
         self.layers.iter_mut().for_each(|layer| layer.set_trainable(trainable));
     }
 
+    fn set_fused(&mut self, fused: bool) {
+        self.one_by_one = !fused;
+        self.layers.iter_mut().for_each(|layer| layer.set_fused(fused));
+    }
+
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
         Ok(self.shapes(x)?.last().copied().unwrap_or(x))
     }
@@ -244,10 +287,12 @@ impl Layer for Sequential {
         if self.layers.is_empty() || x.shape.is_empty() {
             return Err(ShapeError::new(x.shape, "expected a batch, and a chain of layers"));
         }
-        let mut plans: Vec<Plan> = Vec::with_capacity(self.layers.len());
-        for (layer, name) in self.layers.iter().zip(&self.names) {
+        let (mut plans, mut first): (Vec<Plan>, _) = (Vec::with_capacity(self.layers.len()), 0);
+        while first < self.layers.len() {
             let input = plans.last().map_or(x, |plan| plan.output);
-            plans.push(layer.plan(input, mode).map_err(|e| e.within(name))?);
+            let plan = self.plan_link(first, input, mode)?;
+            first += plan.layers;
+            plans.push(plan);
         }
         let saved = match mode {
             Mode::Train => Self::slots_of_training(x, &plans),
@@ -258,29 +303,39 @@ impl Layer for Sequential {
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
-        let last = self.layers.len() - 1;
         let [mut from, mut into] = saved.tensors.get_disjoint_mut([0, 1]).expect("two are planned");
-        for (i, (layer, saved)) in self.layers.iter().zip(&mut saved.inner).enumerate() {
+        let (mut first, last) = (0, saved.inner.len() - 1);
+        for (i, saved) in saved.inner.iter_mut().enumerate() {
+            let link = first..first + saved.layers();
+            first = link.end;
+            let (name, layers) = (link_name(&self.names[link.clone()], cx), &self.layers[link]);
             let input = if i == 0 { x } else { &*from };
-            let (name, work) = (&self.names[i], amount(&**layer, input.shape(), saved.output()));
-            if i == last {
-                cx.timed(name, Phase::Infer, work, |cx| layer.infer(cx, input, y, saved));
-            } else {
-                into.set_shape(saved.output());
-                cx.timed(name, Phase::Infer, work, |cx| layer.infer(cx, input, into, saved));
-                std::mem::swap(&mut from, &mut into);
-            }
+            let output = if i == last { &mut *y } else { &mut *into };
+            output.set_shape(saved.output());
+            let work = amount(layers, input.shape(), output.shape());
+            cx.timed(&name, Phase::Infer, work, |cx| match layers {
+                [layer] => layer.infer(cx, input, output, saved),
+                together => fused::infer(together, cx, input, output, saved),
+            });
+            std::mem::swap(&mut from, &mut into);
         }
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
-        let last = self.layers.len() - 1;
-        for (i, (layer, inner)) in self.layers.iter_mut().zip(&mut saved.inner).enumerate() {
+        let (mut first, last) = (0, saved.inner.len() - 1);
+        for (i, inner) in saved.inner.iter_mut().enumerate() {
+            let link = first..first + inner.layers();
+            first = link.end;
+            let name = link_name(&self.names[link.clone()], cx);
             let (before, after) = saved.tensors.split_at_mut(i);
             let input = before.last().unwrap_or(x);
             let output = if i == last { &mut *y } else { &mut after[0] };
-            let (name, work) = (&self.names[i], amount(&**layer, input.shape(), inner.output()));
-            cx.timed(name, Phase::Forward, work, |cx| layer.forward(cx, input, output, inner));
+            let layers = &mut self.layers[link];
+            let work = amount(layers, input.shape(), inner.output());
+            cx.timed(&name, Phase::Forward, work, |cx| match layers {
+                [layer] => layer.forward(cx, input, output, inner),
+                together => fused::forward(together, cx, input, output, inner),
+            });
         }
     }
 
@@ -293,12 +348,14 @@ impl Layer for Sequential {
         mut dx: Option<&mut Tensor>,
         saved: &mut Saved,
     ) {
-        let last = self.layers.len() - 1;
+        let (mut end, last) = (self.layers.len(), saved.inner.len() - 1);
         let (activations, gradients) = saved.tensors.split_at_mut(last);
         let [g0, g1] = gradients else { panic!("two gradients are planned") };
         let (mut above, mut below) = (g0, g1);
-        for i in (0..=last).rev() {
-            let (layer, inner) = (&mut self.layers[i], &mut saved.inner[i]);
+        for (i, inner) in saved.inner.iter_mut().enumerate().rev() {
+            let link = end - inner.layers()..end;
+            end = link.start;
+            let name = link_name(&self.names[link.clone()], cx);
             let input = if i == 0 { x } else { &activations[i - 1] };
             let output = if i == last { y } else { &activations[i] };
             let dy = if i == last { &mut *dy } else { &mut *above };
@@ -308,11 +365,13 @@ impl Layer for Sequential {
                 below.set_shape(input.shape());
                 Some(&mut *below)
             };
+            let layers = &mut self.layers[link];
             // One pass for the parameters and one for dx; x, y and dy are read, dx is written.
-            let Work { flops, bytes } = amount(&**layer, input.shape(), output.shape());
+            let Work { flops, bytes } = amount(layers, input.shape(), output.shape());
             let work = Work { flops: flops * (1 + u64::from(dx.is_some())), bytes: 2 * bytes };
-            cx.timed(&self.names[i], Phase::Backward, work, |cx| {
-                layer.backward(cx, input, output, dy, dx, inner);
+            cx.timed(&name, Phase::Backward, work, |cx| match layers {
+                [layer] => layer.backward(cx, input, output, dy, dx, inner),
+                together => fused::backward(together, cx, input, dy, dx, inner),
             });
             std::mem::swap(&mut above, &mut below);
         }
@@ -327,161 +386,5 @@ impl Sequential {
     /// If a layer cannot take what the one before it gives.
     pub fn build_on(&mut self, x: Shape, device: &Device, seed: u64) -> Result<(), ShapeError> {
         self.build(x, &mut Init::new(device, seed))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D};
-    use gradus_testing::Cases;
-
-    fn small() -> Sequential {
-        Sequential::new()
-            .add(Conv2D::new(4, 3).activation(Activation::Relu))
-            .add(BatchNormalization::new())
-            .add(MaxPooling2D::new(2))
-            .add(Dropout::new(0.0))
-            .add(Conv2D::new(3, 3))
-            .add(Flatten)
-            .add(Dense::new(2).activation(Activation::Softmax))
-    }
-
-    #[test]
-    fn names_are_numbered_as_in_keras() {
-        let chain = small().add(BatchNormalization::new()).add(Dense::new(1));
-        let names = [
-            "conv2d",
-            "batch_normalization",
-            "max_pooling2d",
-            "dropout",
-            "conv2d_1",
-            "flatten",
-            "dense",
-            "batch_normalization_1",
-            "dense_1",
-        ];
-        assert_eq!(chain.names, names);
-        assert_eq!(snake_case("GlobalAveragePooling2D"), "global_average_pooling2d");
-        assert_eq!(snake_case("ReLU"), "re_lu");
-    }
-
-    #[test]
-    fn a_shape_that_does_not_fit_names_the_layer() {
-        let error = small().build_on(Shape::new(&[1, 6, 6, 3]), &Device::Cpu, 0).unwrap_err();
-        assert_eq!(error.layer, "conv2d_1");
-    }
-
-    #[test]
-    fn the_description_rebuilds_the_chain_with_its_softmax() {
-        let mut chain = small();
-        chain.split_head(|head| head == Activation::Softmax);
-        assert_eq!(chain.head(), Activation::Softmax);
-        let config = chain.config();
-        let again = Sequential::from_config(&config, &Registry::default()).unwrap();
-        assert_eq!(again.config(), config);
-        assert_eq!(again.names, chain.names);
-        let last = &config.config["layers"][6];
-        assert_eq!(last["config"]["activation"], "softmax");
-    }
-
-    #[test]
-    fn a_head_goes_back_where_the_next_loss_does_not_absorb_it() {
-        let (mut chain, whole) = (small(), small().config());
-        chain.split_head(|_| true);
-        chain.split_head(|head| {
-            assert_eq!(head, Activation::Softmax, "the loss is asked for the activation itself");
-            false
-        });
-        assert_eq!((chain.head(), chain.config()), (Activation::Linear, whole));
-        let last = chain.layers.last_mut().unwrap();
-        assert_eq!(last.closing_activation(), Some(&mut Activation::Softmax));
-    }
-
-    /// The chain as a function of one image batch: loss = Σ r·y, by training's forward.
-    fn run(chain: &mut Sequential, x: &Tensor, r: &[f32]) -> (f64, Tensor) {
-        let mut cx = Context::new(Device::Cpu, 1);
-        let plan = chain.plan(x.spec(), Mode::Train).unwrap();
-        plan.reserve(&mut cx.workspace);
-        let mut saved = Saved::allocate(&plan, &Device::Cpu);
-        let mut y = Tensor::zeros(plan.output, &Device::Cpu);
-        chain.forward(&mut cx, x, &mut y, &mut saved);
-        let loss = y.slice::<f32>().iter().zip(r).map(|(y, r)| f64::from(y * r)).sum();
-        let mut dx = Tensor::zeros(x.spec(), &Device::Cpu);
-        let mut dy = Tensor::from_slice(y.shape(), r);
-        chain.backward(&mut cx, x, &y, &mut dy, Some(&mut dx), &mut saved);
-        (loss, dx)
-    }
-
-    /// Every room's gradient is proved in f64; here the chain rule is: in f32, along the gradient
-    /// itself, where the change of the loss is largest.
-    #[test]
-    fn the_chain_rule_reaches_the_first_input() {
-        let mut cases = Cases::new("chain rule", 0);
-        let shape = Shape::new(&[2, 10, 9, 3]);
-        let (x, r) = (cases.normal(shape.len()), cases.normal(4));
-        let mut chain = small();
-        chain.build_on(shape, &Device::Cpu, 5).unwrap();
-        let (_, dx) = run(&mut chain, &Tensor::from_slice(shape, &x), &r);
-        let dx = dx.slice::<f32>();
-        let norm2: f64 = dx.iter().map(|d| f64::from(d * d)).sum();
-        assert!(norm2 > 1e-6, "a gradient that vanishes proves nothing");
-        let mut at = |h: f32| {
-            let moved: Vec<f32> = x.iter().zip(dx).map(|(x, d)| x + h * d).collect();
-            run(&mut chain, &Tensor::from_slice(shape, &moved), &r).0
-        };
-        let h = 1e-3 / norm2.sqrt();
-        let slope = (at(h as f32) - at(-h as f32)) / (2.0 * h);
-        assert!((slope / norm2 - 1.0).abs() < 1e-2, "slope {slope}, ‖dx‖² {norm2}");
-    }
-
-    #[test]
-    fn inference_of_a_smaller_batch_gives_the_same_rows() {
-        let mut cases = Cases::new("smaller batch", 0);
-        let shape = Shape::new(&[3, 10, 9, 3]);
-        let x = Tensor::from_slice(shape, &cases.normal(shape.len()));
-        let mut chain = small();
-        chain.build_on(shape, &Device::Cpu, 5).unwrap();
-        let mut cx = Context::new(Device::Cpu, 2);
-        let plan = chain.plan(x.spec(), Mode::Infer).unwrap();
-        plan.reserve(&mut cx.workspace);
-        let mut saved = Saved::allocate(&plan, &Device::Cpu);
-        let mut y = Tensor::zeros(plan.output, &Device::Cpu);
-        chain.infer(&mut cx, &x, &mut y, &mut saved);
-        let whole = y.slice::<f32>().to_vec();
-        let mut part = x.clone();
-        part.set_shape(shape.with_batch(2));
-        saved.set_batch(2);
-        y.set_shape(saved.output());
-        chain.infer(&mut cx, &part, &mut y, &mut saved);
-        assert_eq!(y.slice::<f32>(), &whole[..4]);
-    }
-
-    #[test]
-    fn a_layer_is_frozen_by_name_and_stays_so() {
-        let shape = Shape::new(&[1, 10, 9, 3]);
-        let frozen = |chain: &Sequential| {
-            let mut frozen = Vec::new();
-            chain.visit(&mut Path::default(), &mut |path, field| match field {
-                Field::Param(param) if param.frozen => frozen.push(path.to_string()),
-                _ => {}
-            });
-            frozen
-        };
-        let mut chain = Sequential::new().add_named("block", Box::new(small()));
-        assert!(chain.layer_mut("block.dense_7").is_none() && chain.layer_mut("conv2d").is_none());
-        let layer = chain.layer_mut("block.conv2d_1").expect("a convolution");
-        layer.set_trainable(false);
-        let names = ["block.conv2d_1.kernel", "block.conv2d_1.bias"];
-        let unbuilt = chain.config();
-        chain.build_on(shape, &Device::Cpu, 5).unwrap();
-        assert_eq!(frozen(&chain), names, "building keeps it");
-        let mut again = Sequential::from_config(&unbuilt, &Registry::default()).unwrap();
-        again.build_on(shape, &Device::Cpu, 5).unwrap();
-        assert_eq!((frozen(&again), again.config()), (frozen(&chain), unbuilt));
-        chain.set_trainable(false);
-        assert_eq!(frozen(&chain).len(), 8);
-        chain.set_trainable(true);
-        assert_eq!(frozen(&chain), [""; 0]);
     }
 }

@@ -17,8 +17,10 @@ use std::array::from_fn as array;
 
 /// Floats that a task takes, in whole rows: 256 KB, a part of the second cache.
 const CHUNK: usize = 65_536;
-/// Floats that a chunk hands on for each channel: two sums, each in two parts.
-const SUMS: usize = 4;
+/// Floats of a sum that is handed on: the nearest one, and what that leaves.
+pub(crate) const PAIR: usize = 2;
+/// Floats that a chunk hands on for each channel: two sums.
+const SUMS: usize = 2 * PAIR;
 
 /// Rows of a chunk.
 fn chunk_rows(channels: usize) -> usize {
@@ -28,7 +30,7 @@ fn chunk_rows(channels: usize) -> usize {
 /// Floats of scratch that every function here can do with, for up to that many rows.
 #[must_use]
 pub fn scratch(rows: usize, channels: usize) -> usize {
-    rows.div_ceil(chunk_rows(channels.max(1))) * SUMS * channels
+    (rows.div_ceil(chunk_rows(channels.max(1))) * SUMS).max(5) * channels
 }
 
 /// Mean, the rest of the mean and biased variance of each column of x: C each.
@@ -71,13 +73,9 @@ pub fn forward(
 ) {
     let channels = n.channels();
     assert_eq!((x.dim(), x.ncols()), (y.dim(), channels), "x, y and the statistics fit");
-    let (scale, offset) = ws.scratch.take(2 * channels).split_at_mut(channels);
-    for c in 0..channels {
-        let slope = slope(n, c);
-        scale[c] = slope as f32;
-        offset[c] = (f64::from(n.beta(c)) - slope * f64::from(n.rest(c))) as f32;
-    }
-    let (scale, offset) = (&*scale, &*offset);
+    let constants = ws.scratch.take(2 * channels);
+    constants_of_output(n, constants);
+    let (scale, offset) = constants.split_at(channels);
     let (x, y) = (x.as_slice().expect("contiguous"), y.as_slice_mut().expect("contiguous"));
     let chunk = chunk_rows(channels) * channels;
     ws.pool.each(Chunks::new(y, chunk), |i, y| {
@@ -128,19 +126,9 @@ pub fn backward_input(
     let channels = n.channels();
     assert_eq!((x.dim(), x.dim(), x.ncols()), (dy.dim(), dx.dim(), channels), "extents fit");
     assert_eq!([channels; 2], [dgamma.len(), dbeta.len()], "one for each channel");
-    // dx = (dy − mean_dy)·scale + ((x − mean)·pull + offset): what depends on the channel alone.
-    let (scale, others) = ws.scratch.take(4 * channels).split_at_mut(channels);
-    let (mean_dy, others) = others.split_at_mut(channels);
-    let (pull, offset) = others.split_at_mut(channels);
-    for c in 0..channels {
-        let (slope, rows) = (slope(n, c), x.nrows() as f64);
-        let against = -slope * rstd(n, c) * f64::from(dgamma[c]) / rows;
-        scale[c] = slope as f32;
-        mean_dy[c] = (f64::from(dbeta[c]) / rows) as f32;
-        pull[c] = against as f32;
-        offset[c] = (-against * f64::from(n.rest(c))) as f32;
-    }
-    let constants = [n.mean, scale, mean_dy, pull, offset];
+    let constants = ws.scratch.take(5 * channels);
+    constants_of_input(n, x.nrows(), [dgamma, dbeta], constants);
+    let constants = array(|k| &constants[k * channels..][..channels]);
     let (x, dy) = (x.as_slice().expect("contiguous"), dy.as_slice().expect("contiguous"));
     let dx = dx.as_slice_mut().expect("contiguous rows");
     let chunk = chunk_rows(channels) * channels;
@@ -150,8 +138,42 @@ pub fn backward_input(
     });
 }
 
+/// y = (x − mean)·scale + offset: scale and offset, C each.
+pub(crate) fn constants_of_output(n: &Normalization<'_, f32>, into: &mut [f32]) {
+    let (scale, offset) = into.split_at_mut(n.channels());
+    for c in 0..n.channels() {
+        let slope = slope(n, c);
+        scale[c] = slope as f32;
+        offset[c] = (f64::from(n.beta(c)) - slope * f64::from(n.rest(c))) as f32;
+    }
+}
+
+/// dx = (dy − mean_dy)·scale + ((x − mean)·pull + offset): mean, scale, mean_dy, pull and offset, C
+/// each.
+pub(crate) fn constants_of_input(
+    n: &Normalization<'_, f32>,
+    rows: usize,
+    [dgamma, dbeta]: [&[f32]; 2],
+    into: &mut [f32],
+) {
+    let channels = n.channels();
+    let (mean, others) = into.split_at_mut(channels);
+    let (scale, others) = others.split_at_mut(channels);
+    let (mean_dy, others) = others.split_at_mut(channels);
+    let (pull, offset) = others.split_at_mut(channels);
+    mean.copy_from_slice(n.mean);
+    for c in 0..channels {
+        let (slope, rows) = (slope(n, c), rows as f64);
+        let against = -slope * rstd(n, c) * f64::from(dgamma[c]) / rows;
+        scale[c] = slope as f32;
+        mean_dy[c] = (f64::from(dbeta[c]) / rows) as f32;
+        pull[c] = against as f32;
+        offset[c] = (-against * f64::from(n.rest(c))) as f32;
+    }
+}
+
 /// 1/√(variance + epsilon), in f64.
-fn rstd(n: &Normalization<'_, f32>, c: usize) -> f64 {
+pub(crate) fn rstd(n: &Normalization<'_, f32>, c: usize) -> f64 {
     1.0 / (f64::from(n.variance[c]) + f64::from(n.epsilon)).sqrt()
 }
 
@@ -175,8 +197,16 @@ fn sums_of_chunks<'a>(
     sums
 }
 
+/// Adds to a sum that is kept as a pair of floats.
+#[inline(always)]
+pub(crate) fn add_pair(nearest: &mut f32, rest: &mut f32, more: f64) {
+    let total = f64::from(*nearest) + f64::from(*rest) + more;
+    *nearest = total as f32;
+    *rest = (total - f64::from(*nearest)) as f32;
+}
+
 /// The two sums of channel `c` over all chunks.
-fn merged(sums: &[f32], channels: usize, c: usize) -> [f64; 2] {
+pub(crate) fn merged(sums: &[f32], channels: usize, c: usize) -> [f64; 2] {
     let mut total = [0.0; 2];
     for chunk in sums.chunks_exact(SUMS * channels) {
         let part = |k: usize| f64::from(chunk[k * channels + c]);

@@ -43,6 +43,12 @@ fn forward_body<const L: usize, const FMA: bool>(
     y: &mut [f32],
     mask: &mut [u8],
 ) {
+    draw_body::<L, FMA>(draw, first_block, mask);
+    scale_body::<L, FMA>(draw.scale(), x, mask, y);
+}
+
+#[inline(always)]
+fn draw_body<const L: usize, const FMA: bool>(draw: &Draw, first_block: u32, mask: &mut [u8]) {
     let threshold = draw.threshold();
     for (group, mask) in mask.chunks_mut(8 * LANES).enumerate() {
         let mut bits = [[0u32; LANES]; 8];
@@ -56,7 +62,6 @@ fn forward_body<const L: usize, const FMA: bool>(
             *m = u8::from(bits[i % 8][i / 8] >= threshold);
         }
     }
-    scale_body::<L, FMA>(draw.scale(), x, mask, y);
 }
 
 #[inline(always)]
@@ -73,6 +78,8 @@ fn scale_body<const L: usize, const FMA: bool>(
 }
 
 gradus_tensor::vectorize! {
+    /// The decisions from block `first` on: 1 where a value is kept.
+    pub(crate) fn draw_mask(draw: &Draw, first: u32, mask: &mut [u8]) = draw_body;
     fn forward_chunk(draw: &Draw, first: u32, x: &[f32], y: &mut [f32], mask: &mut [u8])
         = forward_body;
     fn scale_chunk(scale: f32, from: &[f32], mask: &[u8], into: &mut [f32]) = scale_body;

@@ -17,6 +17,8 @@
 //! in two dimensions 36 in place of 144. The gradient of the filter is the same form read from the
 //! other end: Gᵀ[(A dy) ⊙ (Bᵀ d)].
 
+use std::mem::MaybeUninit;
+
 /// Inputs of a tile, along one dimension.
 pub(super) const INPUTS: usize = 6;
 /// Outputs of a tile.
@@ -74,11 +76,11 @@ pub(super) trait Transform<const FROM: usize, const INTO: usize> {
     /// `INTO`·`INTO` places of `to`.
     #[inline(always)]
     unsafe fn both<const W: usize, const FMA: bool>(from: Grid<*const f32>, to: Grid<*mut f32>) {
-        let mut between = [[[0.0f32; W]; INPUTS]; INPUTS];
+        let mut between = MaybeUninit::<[[[f32; W]; INPUTS]; INPUTS]>::uninit();
         let between = between.as_mut_ptr().cast::<f32>();
         let [down, across] = [INPUTS * W, W];
-        // SAFETY: `between` has room for 6·6 vectors, and neither FROM nor INTO is more than 6.
-        // The rest is the caller's promise.
+        // SAFETY: `between` has room for 6·6 vectors, and neither FROM nor INTO is more than 6;
+        // what the second pass reads the first has written. The rest is the caller's promise.
         unsafe {
             let columns = Grid { at: from.at, down: from.across, across: from.down };
             Self::lines::<W, FMA>(FROM, columns, Grid { at: between, down: across, across: down });

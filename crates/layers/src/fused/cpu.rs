@@ -1,0 +1,391 @@
+//! The passes of the fused room on the CPU: each array is read once and written once.
+//!
+//! Tasks are some whole rows of images, cut by geometry alone. Sums over pixels are taken in f64,
+//! and a task hands each on as a pair of floats, as batch normalization does.
+
+use crate::batch_normalization::cpu::{PAIR, add_pair, constants_of_input, constants_of_output};
+use crate::batch_normalization::{Normalization, cpu::merged, cpu::rstd};
+use crate::dropout::{Draw, cpu::draw_mask};
+use crate::max_pooling2d::Geometry;
+use gradus_tensor::simd::Isa;
+use gradus_tensor::{Chunks, Workspace};
+
+/// Pooled rows of a task: a multiple of 8, so that a task begins with a whole block of dropout's
+/// decisions.
+const ROWS: usize = 8;
+/// Rows of images in a task.
+const LINES: usize = 16;
+/// Marks a value that was dropped. The other bits are the tap that won.
+const DROPPED: u8 = 0x80;
+/// The most taps of a window.
+pub(super) const TAPS: usize = DROPPED as usize;
+/// Channels that are done at once: whole vectors on every instruction set.
+const WIDE: usize = 32;
+
+/// Floats of scratch that every function here can do with.
+pub(super) fn scratch(g: &Geometry) -> usize {
+    let (pooled, lines) = ((g.n * g.p).div_ceil(ROWS), (g.n * g.h).div_ceil(LINES));
+    (5 + 2 * PAIR * pooled).max(5 + PAIR * lines) * g.c
+}
+
+/// What every pass needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passes<'a> {
+    pub(super) isa: Isa,
+    pub(super) g: &'a Geometry,
+    pub(super) n: &'a Normalization<'a, f32>,
+    /// What dropout multiplies with; 1 where there is none.
+    pub(super) factor: f32,
+    /// Whether x is relu(z), or else z itself.
+    pub(super) relu: bool,
+}
+
+impl Passes<'_> {
+    /// y = dropout(pool(normalize(x))), and which tap won where and what was dropped, in `codes`.
+    /// With no draw nothing is dropped.
+    pub(super) fn forward(
+        &self,
+        ws: &mut Workspace,
+        draw: Option<&Draw>,
+        x: &[f32],
+        y: &mut [f32],
+        codes: &mut [u8],
+    ) {
+        let &Self { isa, g, n, factor, .. } = self;
+        let constants = ws.scratch.take(2 * g.c);
+        constants_of_output(n, constants);
+        let (scale, offset) = constants.split_at(g.c);
+        let row = g.q * g.c;
+        let parts = (Chunks::new(y, ROWS * row), Chunks::new(codes, ROWS * row));
+        ws.pool.each(parts, |i, (y, codes)| {
+            match draw {
+                None => codes.fill(1),
+                Some(draw) => draw_mask(isa, draw, (i * ROWS * row / 8) as u32, codes),
+            }
+            for (k, (y, codes)) in y.chunks_mut(row).zip(codes.chunks_mut(row)).enumerate() {
+                let lines = lines_of_row(g, x, i * ROWS + k);
+                pool_row(isa, g, lines, [n.mean, scale, offset], factor, y, codes);
+            }
+        });
+    }
+
+    /// y = pool(normalize(x)).
+    pub(super) fn infer(&self, ws: &mut Workspace, x: &[f32], y: &mut [f32]) {
+        let &Self { isa, g, n, .. } = self;
+        let constants = ws.scratch.take(2 * g.c);
+        constants_of_output(n, constants);
+        let (scale, offset) = constants.split_at(g.c);
+        let row = g.q * g.c;
+        ws.pool.each(Chunks::new(y, ROWS * row), |i, y| {
+            for (k, y) in y.chunks_mut(row).enumerate() {
+                let lines = lines_of_row(g, x, i * ROWS + k);
+                pool_row(isa, g, lines, [n.mean, scale, offset], 1.0, y, &mut []);
+            }
+        });
+    }
+
+    /// The sums dgamma and dbeta, C each.
+    pub(super) fn backward_parameters(
+        &self,
+        ws: &mut Workspace,
+        [x, dy]: [&[f32]; 2],
+        codes: &[u8],
+        [dgamma, dbeta]: [&mut [f32]; 2],
+    ) {
+        let &Self { isa, g, n, factor, .. } = self;
+        let (row, c) = (g.q * g.c, g.c);
+        let tasks = (g.n * g.p).div_ceil(ROWS);
+        let sums = ws.scratch.take(tasks * 2 * PAIR * c);
+        ws.pool.each(Chunks::new(sums, 2 * PAIR * c), |i, sums| {
+            let rows = i * ROWS..(g.n * g.p).min((i + 1) * ROWS);
+            let part = rows.start * row..rows.end * row;
+            let of_rows = (rows.start, &dy[part.clone()], &codes[part]);
+            parameter_sums(isa, g, x, of_rows, n.mean, factor, sums);
+        });
+        for c in 0..c {
+            let [sum, product] = merged(sums, g.c, c);
+            dbeta[c] = sum as f32;
+            dgamma[c] = (rstd(n, c) * (product - f64::from(n.rest(c)) * sum)) as f32;
+        }
+    }
+
+    /// dz in the place of x, from the sums dgamma and dbeta; and dbias = Σ dz, if it is asked for.
+    pub(super) fn backward_input(
+        &self,
+        ws: &mut Workspace,
+        dy: &[f32],
+        codes: &[u8],
+        sums: [&[f32]; 2],
+        x: &mut [f32],
+        dbias: Option<&mut [f32]>,
+    ) {
+        let &Self { isa, g, n, factor, relu } = self;
+        let (line, c) = (g.w * g.c, g.c);
+        let tasks = (g.n * g.h).div_ceil(LINES);
+        let (constants, totals) = ws.scratch.take((5 + PAIR * tasks) * c).split_at_mut(5 * c);
+        constants_of_input(n, g.n * g.h * g.w, sums, constants);
+        let constants = &*constants;
+        let parts = (Chunks::new(x, LINES * line), Chunks::new(&mut *totals, PAIR * c));
+        ws.pool.each(parts, |i, (x, totals)| {
+            totals.fill(0.0);
+            for (k, x) in x.chunks_exact_mut(line).enumerate() {
+                let (image, h) = ((i * LINES + k) / g.h, (i * LINES + k) % g.h);
+                let pooled = match h / g.r {
+                    p if p < g.p => (image * g.p + p) * g.q * c..(image * g.p + p + 1) * g.q * c,
+                    _ => 0..0,
+                };
+                let of_row = (h % g.r * g.s, &dy[pooled.clone()], &codes[pooled]);
+                gradient_row(isa, g, of_row, constants, (factor, relu), x, totals);
+            }
+        });
+        for (c, dbias) in dbias.into_iter().flatten().enumerate() {
+            let pairs = totals.chunks_exact(PAIR * g.c);
+            *dbias = pairs.map(|t| f64::from(t[c]) + f64::from(t[g.c + c])).sum::<f64>() as f32;
+        }
+    }
+}
+
+/// The lines of x that the windows of a pooled row meet, rows counted over all images.
+fn lines_of_row<'a>(g: &Geometry, x: &'a [f32], row: usize) -> &'a [f32] {
+    let line = g.w * g.c;
+    &x[(row / g.p * g.h + row % g.p * g.r) * line..][..g.r * line]
+}
+
+gradus_tensor::vectorize! {
+    /// One row of y; `codes` hold what is kept (1) and dropped (0), and then the codes.
+    fn pool_row(
+        g: &Geometry,
+        lines: &[f32],
+        constants: [&[f32]; 3],
+        factor: f32,
+        y: &mut [f32],
+        codes: &mut [u8],
+    ) = pool_row_body;
+
+    /// Σ d and Σ d · (x − mean) over the winners of some rows, d = dy behind dropout.
+    fn parameter_sums(
+        g: &Geometry,
+        x: &[f32],
+        rows: (usize, &[f32], &[u8]),
+        mean: &[f32],
+        factor: f32,
+        sums: &mut [f32],
+    ) = parameter_sums_body;
+
+    /// One line of dz, in the place of x; its sum is added to `sums`.
+    fn gradient_row(
+        g: &Geometry,
+        row: (usize, &[f32], &[u8]),
+        constants: &[f32],
+        kind: (f32, bool),
+        x: &mut [f32],
+        sums: &mut [f32],
+    ) = gradient_row_body;
+}
+
+/// Calls `$f::<W, …>(at, …)` for all channels, as many at once as there are.
+macro_rules! for_channels {
+    ($c:expr, $f:ident::<$fma:ident>($($arg:expr),*)) => {
+        let mut at = 0;
+        while at + WIDE <= $c {
+            $f::<WIDE, $fma>(at, $($arg),*);
+            at += WIDE;
+        }
+        while at + WIDE / 2 <= $c {
+            $f::<{ WIDE / 2 }, $fma>(at, $($arg),*);
+            at += WIDE / 2;
+        }
+        while at < $c {
+            $f::<1, $fma>(at, $($arg),*);
+            at += 1;
+        }
+    };
+}
+
+#[inline(always)]
+fn pool_row_body<const L: usize, const FMA: bool>(
+    g: &Geometry,
+    lines: &[f32],
+    constants: [&[f32]; 3],
+    factor: f32,
+    y: &mut [f32],
+    codes: &mut [u8],
+) {
+    for_channels!(g.c, pool_channels::<FMA>(g, lines, constants, factor, y, codes));
+}
+
+#[inline(always)]
+fn pool_channels<const W: usize, const FMA: bool>(
+    at: usize,
+    g: &Geometry,
+    lines: &[f32],
+    [mean, scale, offset]: [&[f32]; 3],
+    factor: f32,
+    y: &mut [f32],
+    codes: &mut [u8],
+) {
+    let [mean, scale, offset]: [[f32; W]; 3] = [mean, scale, offset].map(|all| chunk(all, at));
+    for q in 0..g.q {
+        let (mut best, mut winner) = ([0.0f32; W], [0u32; W]);
+        for tap in 0..g.r * g.s {
+            let pixel = tap / g.s * g.w + q * g.s + tap % g.s;
+            let x: [f32; W] = chunk(lines, pixel * g.c + at);
+            for lane in 0..W {
+                let value = fused::<FMA>(x[lane] - mean[lane], scale[lane], offset[lane]);
+                // As max pooling does it: the first of equal values wins, and a NaN over all.
+                let before = best[lane];
+                let stays = tap > 0 && (value <= before || before.is_nan());
+                best[lane] = if stays { before } else { value };
+                winner[lane] = if stays { winner[lane] } else { tap as u32 };
+            }
+        }
+        let place = q * g.c + at;
+        if codes.is_empty() {
+            y[place..][..W].copy_from_slice(&best);
+            continue;
+        }
+        let kept: [u8; W] = chunk(codes, place);
+        let y: &mut [f32; W] = y[place..].first_chunk_mut().expect("W");
+        for lane in 0..W {
+            // As dropout multiplies, so that a dropped NaN is still a NaN.
+            y[lane] = best[lane] * f32::from(kept[lane]) * factor;
+        }
+        let codes: &mut [u8; W] = codes[place..].first_chunk_mut().expect("W");
+        for lane in 0..W {
+            let dropped = (1 - kept[lane]) * DROPPED;
+            codes[lane] = winner[lane] as u8 | dropped;
+        }
+    }
+}
+
+#[inline(always)]
+fn parameter_sums_body<const L: usize, const FMA: bool>(
+    g: &Geometry,
+    x: &[f32],
+    rows: (usize, &[f32], &[u8]),
+    mean: &[f32],
+    factor: f32,
+    sums: &mut [f32],
+) {
+    for_channels!(g.c, sum_channels::<FMA>(g, x, rows, mean, factor, sums));
+}
+
+#[inline(always)]
+fn sum_channels<const W: usize, const FMA: bool>(
+    at: usize,
+    g: &Geometry,
+    x: &[f32],
+    (first, dy, codes): (usize, &[f32], &[u8]),
+    mean: &[f32],
+    factor: f32,
+    sums: &mut [f32],
+) {
+    let mean: [f32; W] = chunk(mean, at);
+    let (mut sum, mut product) = ([0.0f64; W], [0.0f64; W]);
+    let row = g.q * g.c;
+    for (k, (dy, codes)) in dy.chunks_exact(row).zip(codes.chunks_exact(row)).enumerate() {
+        let lines = lines_of_row(g, x, first + k);
+        for q in 0..g.q {
+            let codes: [u8; W] = chunk(codes, q * g.c + at);
+            let d: [f32; W] = behind_dropout(chunk(dy, q * g.c + at), codes, factor);
+            let mut won = [0.0f32; W];
+            for tap in 0..g.r * g.s {
+                let pixel = tap / g.s * g.w + q * g.s + tap % g.s;
+                let x: [f32; W] = chunk(lines, pixel * g.c + at);
+                for lane in 0..W {
+                    let wins = codes[lane] & !DROPPED == tap as u8;
+                    won[lane] = if wins { x[lane] } else { won[lane] };
+                }
+            }
+            for lane in 0..W {
+                let (d, off) = (f64::from(d[lane]), f64::from(won[lane]) - f64::from(mean[lane]));
+                sum[lane] += d;
+                product[lane] =
+                    if FMA { d.mul_add(off, product[lane]) } else { d * off + product[lane] };
+            }
+        }
+    }
+    let c = g.c;
+    for (k, total) in [sum, product].iter().enumerate() {
+        let [nearest, rest] = [2 * k, 2 * k + 1].map(|part| part * c + at);
+        for (lane, total) in total.iter().enumerate() {
+            sums[nearest + lane] = *total as f32;
+            sums[rest + lane] = (total - f64::from(*total as f32)) as f32;
+        }
+    }
+}
+
+#[inline(always)]
+fn gradient_row_body<const L: usize, const FMA: bool>(
+    g: &Geometry,
+    row: (usize, &[f32], &[u8]),
+    constants: &[f32],
+    kind: (f32, bool),
+    x: &mut [f32],
+    sums: &mut [f32],
+) {
+    for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
+}
+
+#[inline(always)]
+fn gradient_channels<const W: usize, const FMA: bool>(
+    at: usize,
+    g: &Geometry,
+    (first_tap, dy, codes): (usize, &[f32], &[u8]),
+    constants: &[f32],
+    (factor, relu): (f32, bool),
+    x: &mut [f32],
+    sums: &mut [f32],
+) {
+    let [mean, scale, mean_dy, pull, offset]: [[f32; W]; 5] =
+        [0, 1, 2, 3, 4].map(|k| chunk(constants, k * g.c + at));
+    let mut total = [0.0f64; W];
+    let windows = if dy.is_empty() { 0 } else { g.q };
+    for q in 0..g.w.div_ceil(g.s) {
+        let (d, winner): ([f32; W], [u8; W]) = if q < windows {
+            let (place, codes) = (q * g.c + at, chunk(codes, q * g.c + at));
+            (behind_dropout(chunk(dy, place), codes, factor), codes.map(|code| code & !DROPPED))
+        } else {
+            // Behind the last window: nothing won.
+            ([0.0; W], [DROPPED; W])
+        };
+        for s in 0..g.s.min(g.w - q * g.s) {
+            let tap = (first_tap + s) as u8;
+            let x: &mut [f32; W] = x[(q * g.s + s) * g.c + at..].first_chunk_mut().expect("W");
+            for lane in 0..W {
+                let dy = if winner[lane] == tap { d[lane] } else { 0.0 };
+                let through = fused::<FMA>(x[lane] - mean[lane], pull[lane], offset[lane]);
+                let dx = fused::<FMA>(dy - mean_dy[lane], scale[lane], through);
+                x[lane] = if relu && x[lane] <= 0.0 { 0.0 } else { dx };
+                total[lane] += f64::from(x[lane]);
+            }
+        }
+    }
+    let (nearest, rest) = sums.split_at_mut(g.c);
+    for lane in 0..W {
+        add_pair(&mut nearest[at + lane], &mut rest[at + lane], total[lane]);
+    }
+}
+
+/// dy·m/(1 − rate), in the order in which dropout multiplies.
+#[inline(always)]
+fn behind_dropout<const W: usize>(dy: [f32; W], codes: [u8; W], factor: f32) -> [f32; W] {
+    let mut d = [0.0; W];
+    for lane in 0..W {
+        let kept = if codes[lane] < DROPPED { 1.0 } else { 0.0 };
+        d[lane] = dy[lane] * kept * factor;
+    }
+    d
+}
+
+/// a·b + c, rounded once where the machine can.
+#[inline(always)]
+fn fused<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `W` numbers from `at` on.
+#[inline(always)]
+fn chunk<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
+    *from[at..].first_chunk().expect("W numbers")
+}

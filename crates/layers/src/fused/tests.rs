@@ -1,0 +1,191 @@
+//! The proof: together the layers give what they give one by one.
+
+use crate::{
+    Activation, BatchNormalization, Conv2D, Dropout, Layer, MaxPooling2D, Mode, Saved, Sequential,
+};
+use gradus_tensor::simd::Isa;
+use gradus_tensor::{Context, Device, Field, Fields, Path, Shape, Spec, Tensor};
+use gradus_testing::{Cases, Tolerance, assert_close};
+
+/// What one step and one inference leave behind.
+struct Traces {
+    y: Vec<f32>,
+    dx: Vec<f32>,
+    inferred: Vec<f32>,
+    /// Parameters' gradients and moving statistics by name.
+    fields: Vec<(String, Vec<f32>)>,
+    links: usize,
+}
+
+struct Trial {
+    chain: Sequential,
+    cx: Context,
+    shape: Shape,
+}
+
+impl Trial {
+    fn new(mut chain: Sequential, shape: Shape, threads: usize) -> Self {
+        chain.build_on(shape, &Device::Cpu, 7).expect("the layers fit");
+        let mut cx = Context::new(Device::Cpu, threads);
+        (cx.step.seed, cx.step.step) = (5, 9);
+        Self { chain, cx, shape }
+    }
+
+    /// For a batch of `n`, with memory that was planned for the whole shape.
+    fn run(&mut self, fused: bool, n: usize) -> Traces {
+        let Self { chain, cx, shape } = self;
+        let shape = *shape;
+        let mut cases = Cases::new("fused numbers", 0);
+        chain.set_fused(fused);
+        // Other values than those that all layers begin with.
+        let mut fill = Cases::new("fused parameters", 0);
+        chain.visit_mut(&mut Path::default(), &mut |path, field| {
+            if !path.as_str().ends_with("kernel") {
+                let value = field.into_value();
+                let around = if path.as_str().contains("variance") { 2.0 } else { 0.3 };
+                let drawn: Vec<f32> =
+                    fill.normal(value.len()).iter().map(|v| around + v * 0.4).collect();
+                value.slice_mut::<f32>().copy_from_slice(&drawn);
+            }
+        });
+        let plan = chain.plan(Spec::f32(shape), Mode::Train).expect("it was built for this");
+        plan.reserve(&mut cx.workspace);
+        let mut saved = Saved::allocate(&plan, &Device::Cpu);
+        saved.set_batch(n);
+        let x = Tensor::from_slice(shape.with_batch(n), &cases.normal(shape.with_batch(n).len()));
+        let mut y = Tensor::zeros(Spec::f32(saved.output()), &Device::Cpu);
+        let mut dx = x.clone();
+        chain.forward(cx, &x, &mut y, &mut saved);
+        let mut dy = Tensor::from_slice(y.shape(), &cases.normal(y.len()));
+        chain.backward(cx, &x, &y, &mut dy, Some(&mut dx), &mut saved);
+        let mut fields = Vec::new();
+        chain.visit(&mut Path::default(), &mut |path, field| {
+            let values = match field {
+                Field::Param(param) => &param.grad,
+                Field::Buffer(buffer) => buffer,
+            };
+            fields.push((path.to_string(), values.slice::<f32>().to_vec()));
+        });
+        let infer = chain.plan(Spec::f32(shape), Mode::Infer).expect("it was built for this");
+        infer.reserve(&mut cx.workspace);
+        let mut memory = Saved::allocate(&infer, &Device::Cpu);
+        memory.set_batch(n);
+        let mut inferred = y.clone();
+        chain.infer(cx, &x, &mut inferred, &mut memory);
+        Traces {
+            y: y.slice().to_vec(),
+            dx: dx.slice().to_vec(),
+            inferred: inferred.slice().to_vec(),
+            fields,
+            links: plan.inner.len(),
+        }
+    }
+}
+
+fn assert_same(what: &str, fused: &Traces, plain: &Traces) {
+    assert!(fused.y == plain.y, "{what}: y has other bits");
+    assert!(fused.inferred == plain.inferred, "{what}: inference has other bits");
+    // Sums are added in another order, and what they give goes into everything below.
+    let tolerance = Tolerance::for_reduction(64);
+    assert_close(&format!("{what}: dx"), &fused.dx, &plain.dx, tolerance);
+    for ((name, fused), (_, plain)) in fused.fields.iter().zip(&plain.fields) {
+        assert_close(&format!("{what}: {name}"), fused, plain, tolerance);
+    }
+}
+
+fn chain(cases: &mut Cases, activation: Activation, window: [usize; 2]) -> Sequential {
+    let filters = cases.one_of(&[1, 5, 16, 32, 50, 64]);
+    let chain = Sequential::new()
+        .add(Conv2D::new(filters, 3).activation(activation))
+        .add(BatchNormalization::new())
+        .add(MaxPooling2D::new(window));
+    match cases.one_of(&[0.0, 0.25, 0.5, -1.0]) {
+        rate if rate < 0.0 => chain,
+        rate => chain.add(Dropout::new(rate)),
+    }
+}
+
+#[test]
+fn together_the_layers_give_what_they_give_one_by_one() {
+    for case in 0..24 {
+        let mut cases = Cases::new("fused", case);
+        let window = cases.one_of(&[[2, 2], [2, 2], [3, 2], [1, 4]]);
+        let activation = cases.one_of(&[Activation::Relu, Activation::Relu, Activation::Linear]);
+        let [n, h, w] = [(2, 5), (6, 21), (6, 30)].map(|(low, high)| cases.extent(low, high));
+        let shape = Shape::new(&[n, h, w, cases.one_of(&[1, 3, 32])]);
+        let threads = cases.one_of(&[1, 3]);
+        let mut trial = Trial::new(chain(&mut cases, activation, window), shape, threads);
+        for n in [n, 1] {
+            let (fused, plain) = (trial.run(true, n), trial.run(false, n));
+            assert_eq!(fused.links, 1, "case {case}: all layers are one link");
+            assert!(plain.links > 2);
+            let isa = Isa::detect();
+            assert_same(&format!("case {case}, {n} of {shape}, {isa:?}"), &fused, &plain);
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let shape = Shape::new(&[5, 30, 33, 3]);
+    let run = |threads| {
+        let chain = chain(&mut Cases::new("fused threads", 2), Activation::Relu, [2, 2]);
+        Trial::new(chain, shape, threads).run(true, 5)
+    };
+    let (one, three) = (run(1), run(3));
+    assert!(one.y == three.y && one.dx == three.dx && one.fields == three.fields);
+}
+
+#[test]
+fn frozen_layers_stay_as_they_are() {
+    let shape = Shape::new(&[3, 12, 11, 3]);
+    for frozen in ["batch_normalization", "conv2d"] {
+        let mut trial =
+            Trial::new(chain(&mut Cases::new("fused", 1), Activation::Relu, [2, 2]), shape, 2);
+        trial.chain.layer_mut(frozen).expect("it is there").set_trainable(false);
+        let (fused, plain) = (trial.run(true, 3), trial.run(false, 3));
+        assert_eq!(fused.links, 1);
+        assert_same(frozen, &fused, &plain);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_done_one_by_one() {
+    let shape = Shape::new(&[2, 12, 12, 3]);
+    let conv = || Sequential::new().add(Conv2D::new(4, 3).activation(Activation::Relu));
+    let other = Conv2D::new(4, 3).activation(Activation::Silu);
+    for (what, chain) in [
+        (
+            "windows overlap",
+            conv().add(BatchNormalization::new()).add(MaxPooling2D::new(3).strides(2)),
+        ),
+        ("no normalization", conv().add(MaxPooling2D::new(2)).add(Dropout::new(0.5))),
+        (
+            "silu",
+            Sequential::new().add(other).add(BatchNormalization::new()).add(MaxPooling2D::new(2)),
+        ),
+    ] {
+        let links = Trial::new(chain, shape, 1).run(true, 2).links;
+        assert_eq!(links, 3, "{what}");
+    }
+}
+
+/// A lost number shows wherever it was lost.
+#[test]
+fn nan_goes_through() {
+    let shape = Shape::new(&[1, 6, 6, 1]);
+    let mut trial =
+        Trial::new(chain(&mut Cases::new("fused", 3), Activation::Relu, [2, 2]), shape, 1);
+    let kernel = |trial: &mut Trial, value: f32| {
+        trial.chain.visit_mut(&mut Path::default(), &mut |path, field| {
+            if path.as_str().ends_with("kernel") {
+                field.into_value().slice_mut::<f32>()[0] = value;
+            }
+        });
+    };
+    kernel(&mut trial, f32::NAN);
+    for fused in [true, false] {
+        let traces = trial.run(fused, 1);
+        assert!(traces.y.iter().any(|y| y.is_nan()) && traces.dx.iter().any(|dx| dx.is_nan()));
+    }
+}
