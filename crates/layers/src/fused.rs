@@ -5,8 +5,9 @@
 //! Formula      y = dropout(pool(normalize(activation(conv(x))))): nothing but the layers' own
 //! Fits         Conv2D with relu or no activation, BatchNormalization, MaxPooling2D whose windows
 //!              lie side by side without padding, and Dropout, which may be absent
-//! Saved        the convolution's output, N·H·W·C; a code for each pooled value, N·P·Q·C bytes,
-//!              that says which tap won and whether it was dropped; 5·C for the normalization.
+//! Saved        the convolution's output, N·H·W·C; the one of its values that won each window,
+//!              N·P·Q·C, and a code that says which tap that was and whether it was dropped,
+//!              N·P·Q·C bytes; 5·C for the normalization.
 //!              What the layers would save between them (the normalized images, the pooled ones,
 //!              the masks) never exists
 //! Backward     dz takes the place of the convolution's output: dy behind dropout at the winner and
@@ -98,7 +99,7 @@ pub(crate) fn plan(chain: &[Box<dyn Layer>], x: Spec, mode: Mode) -> Option<Plan
     let statistic = Slot::fixed(Spec::f32(Shape::new(&[g.c])));
     let mut slots = vec![Slot::per_batch(Spec::f32(g.x()))];
     if mode == Mode::Train {
-        slots.push(Slot::per_batch(Spec::u8(g.y())));
+        slots.extend([Spec::f32(g.y()), Spec::u8(g.y())].map(Slot::per_batch));
         slots.extend([statistic; 5]);
     }
     let own = own.saving(slots).with_desk(conv.desk);
@@ -137,7 +138,7 @@ pub(crate) fn forward(
 ) {
     let (layers, isa) = (Layers::at_front(chain).expect("what was planned"), Isa::detect());
     let (g, draw) = (layers.planned(x), layers.dropout.map(|dropout| dropout.draw(cx)));
-    let [z, codes, mean, rest, variance, _, _] = saved.slots();
+    let [z, won, codes, mean, rest, variance, _, _] = saved.slots();
     layers.conv.convolve(cx, x, z, layers.relu());
     let frozen = layers.normalization.is_frozen();
     match &cx.device {
@@ -150,7 +151,8 @@ pub(crate) fn forward(
             let n = layers.normalization.of_training([mean, rest, variance]);
             let (factor, relu) = (draw.map_or(1.0, |draw| draw.scale()), layers.relu());
             let passes = Passes { isa, g: &g, n: &n, factor, relu };
-            passes.forward(ws, draw.as_ref(), z.slice(), y.slice_mut(), codes.slice_mut());
+            let kept = (won.slice_mut(), codes.slice_mut());
+            passes.forward(ws, draw.as_ref(), z.slice(), y.slice_mut(), kept);
         }
         Device::Cuda(gpu) => match *gpu {},
     }
@@ -171,7 +173,7 @@ pub(crate) fn backward(
     let (layers, isa) = (Layers::at_front(chain).expect("what was planned"), Isa::detect());
     let (g, relu) = (layers.planned(x), layers.relu());
     let factor = layers.dropout.map_or(1.0, |dropout| dropout.draw(cx).scale());
-    let [z, codes, mean, rest, variance, dgamma, dbeta] = saved.slots();
+    let [z, won, codes, mean, rest, variance, dgamma, dbeta] = saved.slots();
     let (first, others) = chain.split_at_mut(1);
     let conv = as_layer_mut::<Conv2D>(&mut first[0]);
     let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
@@ -187,7 +189,7 @@ pub(crate) fn backward(
                 sum.fill(0.0);
             } else {
                 let sums = [&mut *sum_x_hat, &mut *sum];
-                passes.backward_parameters(ws, [z.slice(), dy], codes, sums);
+                passes.backward_parameters(ws, [won.slice(), dy], codes, sums);
             }
             let dbias = conv.bias_gradient().map(|dbias| dbias.slice_mut());
             passes.backward_input(ws, dy, codes, [sum_x_hat, sum], z.slice_mut(), dbias);

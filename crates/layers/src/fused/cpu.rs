@@ -20,7 +20,7 @@ const DROPPED: u8 = 0x80;
 /// The most taps of a window.
 pub(super) const TAPS: usize = DROPPED as usize;
 /// Channels that are done at once: whole vectors on every instruction set.
-const WIDE: usize = 32;
+const WIDE: usize = 16;
 
 /// Floats of scratch that every function here can do with.
 pub(super) fn scratch(g: &Geometry) -> usize {
@@ -41,30 +41,31 @@ pub(super) struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    /// y = dropout(pool(normalize(x))), and which tap won where and what was dropped, in `codes`.
-    /// With no draw nothing is dropped.
+    /// y = dropout(pool(normalize(x))); the x that `won`; and which tap that was and whether it was
+    /// dropped, in `codes`. With no draw nothing is dropped.
     pub(super) fn forward(
         &self,
         ws: &mut Workspace,
         draw: Option<&Draw>,
         x: &[f32],
         y: &mut [f32],
-        codes: &mut [u8],
+        (won, codes): (&mut [f32], &mut [u8]),
     ) {
         let &Self { isa, g, n, factor, .. } = self;
         let constants = ws.scratch.take(2 * g.c);
         constants_of_output(n, constants);
         let (scale, offset) = constants.split_at(g.c);
         let row = g.q * g.c;
-        let parts = (Chunks::new(y, ROWS * row), Chunks::new(codes, ROWS * row));
-        ws.pool.each(parts, |i, (y, codes)| {
+        let parts = (Chunks::new(won, ROWS * row), Chunks::new(codes, ROWS * row));
+        ws.pool.each((Chunks::new(y, ROWS * row), parts), |i, (y, (won, codes))| {
             match draw {
                 None => codes.fill(1),
                 Some(draw) => draw_mask(isa, draw, (i * ROWS * row / 8) as u32, codes),
             }
-            for (k, (y, codes)) in y.chunks_mut(row).zip(codes.chunks_mut(row)).enumerate() {
+            let saved = won.chunks_mut(row).zip(codes.chunks_mut(row));
+            for (k, (y, saved)) in y.chunks_mut(row).zip(saved).enumerate() {
                 let lines = lines_of_row(g, x, i * ROWS + k);
-                pool_row(isa, g, lines, [n.mean, scale, offset], factor, y, codes);
+                pool_row(isa, g, lines, [n.mean, scale, offset], factor, y, saved);
             }
         });
     }
@@ -79,7 +80,8 @@ impl Passes<'_> {
         ws.pool.each(Chunks::new(y, ROWS * row), |i, y| {
             for (k, y) in y.chunks_mut(row).enumerate() {
                 let lines = lines_of_row(g, x, i * ROWS + k);
-                pool_row(isa, g, lines, [n.mean, scale, offset], 1.0, y, &mut []);
+                let nothing = (&mut [][..], &mut [][..]);
+                pool_row(isa, g, lines, [n.mean, scale, offset], 1.0, y, nothing);
             }
         });
     }
@@ -88,21 +90,19 @@ impl Passes<'_> {
     pub(super) fn backward_parameters(
         &self,
         ws: &mut Workspace,
-        [x, dy]: [&[f32]; 2],
+        [won, dy]: [&[f32]; 2],
         codes: &[u8],
         [dgamma, dbeta]: [&mut [f32]; 2],
     ) {
         let &Self { isa, g, n, factor, .. } = self;
-        let (row, c) = (g.q * g.c, g.c);
-        let tasks = (g.n * g.p).div_ceil(ROWS);
-        let sums = ws.scratch.take(tasks * 2 * PAIR * c);
-        ws.pool.each(Chunks::new(sums, 2 * PAIR * c), |i, sums| {
-            let rows = i * ROWS..(g.n * g.p).min((i + 1) * ROWS);
-            let part = rows.start * row..rows.end * row;
-            let of_rows = (rows.start, &dy[part.clone()], &codes[part]);
-            parameter_sums(isa, g, x, of_rows, n.mean, factor, sums);
+        let task = ROWS * g.q * g.c;
+        let sums = ws.scratch.take(dy.len().div_ceil(task) * 2 * PAIR * g.c);
+        ws.pool.each(Chunks::new(sums, 2 * PAIR * g.c), |i, sums| {
+            let part = i * task..dy.len().min((i + 1) * task);
+            let values = [&won[part.clone()], &dy[part.clone()], n.mean];
+            parameter_sums(isa, values, &codes[part], factor, sums);
         });
-        for c in 0..c {
+        for c in 0..g.c {
             let [sum, product] = merged(sums, g.c, c);
             dbeta[c] = sum as f32;
             dgamma[c] = (rstd(n, c) * (product - f64::from(n.rest(c)) * sum)) as f32;
@@ -152,22 +152,20 @@ fn lines_of_row<'a>(g: &Geometry, x: &'a [f32], row: usize) -> &'a [f32] {
 }
 
 gradus_tensor::vectorize! {
-    /// One row of y; `codes` hold what is kept (1) and dropped (0), and then the codes.
+    /// One row of y, what won, and the codes, which hold what is kept (1) and dropped (0) before.
     fn pool_row(
         g: &Geometry,
         lines: &[f32],
         constants: [&[f32]; 3],
         factor: f32,
         y: &mut [f32],
-        codes: &mut [u8],
+        saved: (&mut [f32], &mut [u8]),
     ) = pool_row_body;
 
-    /// Σ d and Σ d · (x − mean) over the winners of some rows, d = dy behind dropout.
+    /// Σ d and Σ d · (won − mean) over some windows, d = dy behind dropout.
     fn parameter_sums(
-        g: &Geometry,
-        x: &[f32],
-        rows: (usize, &[f32], &[u8]),
-        mean: &[f32],
+        won_dy_mean: [&[f32]; 3],
+        codes: &[u8],
         factor: f32,
         sums: &mut [f32],
     ) = parameter_sums_body;
@@ -191,10 +189,6 @@ macro_rules! for_channels {
             $f::<WIDE, $fma>(at, $($arg),*);
             at += WIDE;
         }
-        while at + WIDE / 2 <= $c {
-            $f::<{ WIDE / 2 }, $fma>(at, $($arg),*);
-            at += WIDE / 2;
-        }
         while at < $c {
             $f::<1, $fma>(at, $($arg),*);
             at += 1;
@@ -209,12 +203,19 @@ fn pool_row_body<const L: usize, const FMA: bool>(
     constants: [&[f32]; 3],
     factor: f32,
     y: &mut [f32],
-    codes: &mut [u8],
+    (won, codes): (&mut [f32], &mut [u8]),
 ) {
-    for_channels!(g.c, pool_channels::<FMA>(g, lines, constants, factor, y, codes));
+    if (g.r, g.s) == (2, 2) {
+        // PERF: with the window as a constant its loop is unrolled (a factor of 2).
+        let g = &Geometry { r: 2, s: 2, ..*g };
+        for_channels!(g.c, pool_channels::<FMA>(g, lines, constants, factor, y, won, codes));
+    } else {
+        for_channels!(g.c, pool_channels::<FMA>(g, lines, constants, factor, y, won, codes));
+    }
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "as many as the kernel has")]
 fn pool_channels<const W: usize, const FMA: bool>(
     at: usize,
     g: &Geometry,
@@ -222,11 +223,12 @@ fn pool_channels<const W: usize, const FMA: bool>(
     [mean, scale, offset]: [&[f32]; 3],
     factor: f32,
     y: &mut [f32],
+    won: &mut [f32],
     codes: &mut [u8],
 ) {
     let [mean, scale, offset]: [[f32; W]; 3] = [mean, scale, offset].map(|all| chunk(all, at));
     for q in 0..g.q {
-        let (mut best, mut winner) = ([0.0f32; W], [0u32; W]);
+        let (mut best, mut winner, mut from) = ([0.0f32; W], [0u32; W], [0.0f32; W]);
         for tap in 0..g.r * g.s {
             let pixel = tap / g.s * g.w + q * g.s + tap % g.s;
             let x: [f32; W] = chunk(lines, pixel * g.c + at);
@@ -237,19 +239,21 @@ fn pool_channels<const W: usize, const FMA: bool>(
                 let stays = tap > 0 && (value <= before || before.is_nan());
                 best[lane] = if stays { before } else { value };
                 winner[lane] = if stays { winner[lane] } else { tap as u32 };
+                from[lane] = if stays { from[lane] } else { x[lane] };
             }
         }
         let place = q * g.c + at;
+        let y: &mut [f32; W] = y[place..].first_chunk_mut().expect("W");
         if codes.is_empty() {
-            y[place..][..W].copy_from_slice(&best);
+            *y = best;
             continue;
         }
         let kept: [u8; W] = chunk(codes, place);
-        let y: &mut [f32; W] = y[place..].first_chunk_mut().expect("W");
         for lane in 0..W {
             // As dropout multiplies, so that a dropped NaN is still a NaN.
             y[lane] = best[lane] * f32::from(kept[lane]) * factor;
         }
+        won[place..][..W].copy_from_slice(&from);
         let codes: &mut [u8; W] = codes[place..].first_chunk_mut().expect("W");
         for lane in 0..W {
             let dropped = (1 - kept[lane]) * DROPPED;
@@ -260,52 +264,37 @@ fn pool_channels<const W: usize, const FMA: bool>(
 
 #[inline(always)]
 fn parameter_sums_body<const L: usize, const FMA: bool>(
-    g: &Geometry,
-    x: &[f32],
-    rows: (usize, &[f32], &[u8]),
-    mean: &[f32],
+    won_dy_mean: [&[f32]; 3],
+    codes: &[u8],
     factor: f32,
     sums: &mut [f32],
 ) {
-    for_channels!(g.c, sum_channels::<FMA>(g, x, rows, mean, factor, sums));
+    let channels = won_dy_mean[2].len();
+    for_channels!(channels, sum_channels::<FMA>(won_dy_mean, codes, factor, sums));
 }
 
 #[inline(always)]
 fn sum_channels<const W: usize, const FMA: bool>(
     at: usize,
-    g: &Geometry,
-    x: &[f32],
-    (first, dy, codes): (usize, &[f32], &[u8]),
-    mean: &[f32],
+    [won, dy, mean]: [&[f32]; 3],
+    codes: &[u8],
     factor: f32,
     sums: &mut [f32],
 ) {
+    let c = mean.len();
     let mean: [f32; W] = chunk(mean, at);
     let (mut sum, mut product) = ([0.0f64; W], [0.0f64; W]);
-    let row = g.q * g.c;
-    for (k, (dy, codes)) in dy.chunks_exact(row).zip(codes.chunks_exact(row)).enumerate() {
-        let lines = lines_of_row(g, x, first + k);
-        for q in 0..g.q {
-            let codes: [u8; W] = chunk(codes, q * g.c + at);
-            let d: [f32; W] = behind_dropout(chunk(dy, q * g.c + at), codes, factor);
-            let mut won = [0.0f32; W];
-            for tap in 0..g.r * g.s {
-                let pixel = tap / g.s * g.w + q * g.s + tap % g.s;
-                let x: [f32; W] = chunk(lines, pixel * g.c + at);
-                for lane in 0..W {
-                    let wins = codes[lane] & !DROPPED == tap as u8;
-                    won[lane] = if wins { x[lane] } else { won[lane] };
-                }
-            }
-            for lane in 0..W {
-                let (d, off) = (f64::from(d[lane]), f64::from(won[lane]) - f64::from(mean[lane]));
-                sum[lane] += d;
-                product[lane] =
-                    if FMA { d.mul_add(off, product[lane]) } else { d * off + product[lane] };
-            }
+    let windows = won.chunks_exact(c).zip(dy.chunks_exact(c)).zip(codes.chunks_exact(c));
+    for ((won, dy), codes) in windows {
+        let won: [f32; W] = chunk(won, at);
+        let d: [f32; W] = behind_dropout(chunk(dy, at), chunk(codes, at), factor);
+        for lane in 0..W {
+            let (d, off) = (f64::from(d[lane]), f64::from(won[lane]) - f64::from(mean[lane]));
+            let before = product[lane];
+            sum[lane] += d;
+            product[lane] = if FMA { d.mul_add(off, before) } else { d * off + before };
         }
     }
-    let c = g.c;
     for (k, total) in [sum, product].iter().enumerate() {
         let [nearest, rest] = [2 * k, 2 * k + 1].map(|part| part * c + at);
         for (lane, total) in total.iter().enumerate() {
@@ -324,7 +313,13 @@ fn gradient_row_body<const L: usize, const FMA: bool>(
     x: &mut [f32],
     sums: &mut [f32],
 ) {
-    for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
+    if (g.r, g.s) == (2, 2) {
+        // PERF: as in `pool_row_body`.
+        let g = &Geometry { r: 2, s: 2, ..*g };
+        for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
+    } else {
+        for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
+    }
 }
 
 #[inline(always)]

@@ -5,8 +5,9 @@
 //! tile: what the products want.
 
 use super::super::super::Geometry;
-use super::transform::{Grid, INPUTS, Input, OUTPUTS, Output, OutputGradient, PRODUCTS, Transform};
+use super::transform::{Grid, INPUTS, Input, Line, OUTPUTS, Output, OutputGradient, PRODUCTS, Transform};
 use super::{GROUP, LINE, WIDE, pitch};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The tiles of one sweep: 4·4 outputs, and the 6·6 inputs that they see.
@@ -196,7 +197,7 @@ fn transform_output_by<const W: usize, const FMA: bool>(
         let [rows, columns] = of.within(place);
         let pixel = ((image - image0) * p + row - row0) * q + column;
         for at in (0..width).step_by(W) {
-            let mut sums = [[0.0f32; W]; OUTPUTS * OUTPUTS];
+            let mut sums = MaybeUninit::<Line<[[f32; W]; OUTPUTS * OUTPUTS]>>::uninit();
             // SAFETY: t is below the number of tiles and at + W ≤ width ≤ GROUP, so that the
             // vectors lie within the 36 matrices; and there are 4·4 sums.
             unsafe {
@@ -205,6 +206,8 @@ fn transform_output_by<const W: usize, const FMA: bool>(
                 let at = sums.as_mut_ptr().cast();
                 Output::both::<W, FMA>(from, Grid { at, down: OUTPUTS * W, across: W });
             }
+            // SAFETY: `both` has written all of them.
+            let Line(sums) = unsafe { sums.assume_init_ref() };
             let bias = to.bias.map_or([0.0; W], |bias| *bias[at..].first_chunk().expect("W"));
             for i in 0..rows {
                 for j in 0..columns {
@@ -253,15 +256,15 @@ fn transform_gradient_by<const W: usize, const FMA: bool>(
         let place @ [image, row, column] = of.place(tile);
         let [rows, columns] = of.within(place);
         let pixel = (image * p + row) * q + column;
-        let mut patch = [[0.0; GROUP]; OUTPUTS * OUTPUTS];
+        let mut patch = Line([[0.0; GROUP]; OUTPUTS * OUTPUTS]);
         let (dz, pixel, line) = if rows == OUTPUTS && columns == OUTPUTS {
             (&dz[pixel * filters + first..], filters, q * filters)
         } else {
             for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                 let from = &dz[(pixel + i * q + j) * filters + first..][..width];
-                patch[i * OUTPUTS + j][..width].copy_from_slice(from);
+                patch.0[i * OUTPUTS + j][..width].copy_from_slice(from);
             }
-            (patch.as_flattened(), GROUP, OUTPUTS * GROUP)
+            (patch.0.as_flattened(), GROUP, OUTPUTS * GROUP)
         };
         let last = (OUTPUTS - 1) * (line + pixel);
         assert!(dz.len() >= last + width, "dz ends before the last pixel");

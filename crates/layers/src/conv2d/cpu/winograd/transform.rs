@@ -76,7 +76,7 @@ pub(super) trait Transform<const FROM: usize, const INTO: usize> {
     /// `INTO`·`INTO` places of `to`.
     #[inline(always)]
     unsafe fn both<const W: usize, const FMA: bool>(from: Grid<*const f32>, to: Grid<*mut f32>) {
-        let mut between = MaybeUninit::<[[[f32; W]; INPUTS]; INPUTS]>::uninit();
+        let mut between = MaybeUninit::<Line<[[[f32; W]; INPUTS]; INPUTS]>>::uninit();
         let between = between.as_mut_ptr().cast::<f32>();
         let [down, across] = [INPUTS * W, W];
         // SAFETY: `between` has room for 6·6 vectors, and neither FROM nor INTO is more than 6;
@@ -103,28 +103,35 @@ pub(super) trait Transform<const FROM: usize, const INTO: usize> {
         // vector it would undo both loops, and then find only some of the vectors again (a factor
         // of 2 to 5).
         for line in 0..std::hint::black_box(count) {
-            let (mut vectors, mut lines) = ([[0.0f32; W]; FROM], [[0.0f32; W]; INTO]);
-            for (i, vector) in vectors.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *vector = unsafe { *from.at.add(line * from.down + i * from.across).cast() };
-            }
+            let mut into = MaybeUninit::<Line<[[f32; W]; INTO]>>::uninit();
+            let into = into.as_mut_ptr().cast::<f32>();
             for lane in 0..W {
                 let mut numbers = [Lane::<FMA>(0.0); FROM];
-                for i in 0..FROM {
-                    numbers[i] = Lane(vectors[i][lane]);
+                for (i, number) in numbers.iter_mut().enumerate() {
+                    // SAFETY: the caller's promise.
+                    let from = unsafe { from.at.add(line * from.down + i * from.across + lane) };
+                    // SAFETY: the caller's promise.
+                    number.0 = unsafe { *from };
                 }
-                let numbers = Self::of(numbers);
-                for i in 0..INTO {
-                    lines[i][lane] = numbers[i].0;
+                for (i, number) in Self::of(numbers).into_iter().enumerate() {
+                    // SAFETY: i < INTO and lane < W.
+                    unsafe { *into.add(i * W + lane) = number.0 };
                 }
             }
-            for (i, vector) in lines.iter().enumerate() {
-                // SAFETY: the caller's promise.
-                unsafe { *to.at.add(line * to.down + i * to.across).cast() = *vector };
+            for i in 0..INTO {
+                // SAFETY: the caller's promise; and all of `into` was written above.
+                unsafe {
+                    let to = to.at.add(line * to.down + i * to.across);
+                    to.copy_from_nonoverlapping(into.add(i * W), W);
+                }
             }
         }
     }
 }
+
+/// Something that begins with a cache line: else every vector of it would lie in two.
+#[repr(align(64))]
+pub(super) struct Line<T>(pub(super) T);
 
 /// Vectors in rows and columns, distances in floats.
 #[derive(Clone, Copy, Debug)]
