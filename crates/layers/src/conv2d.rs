@@ -291,6 +291,28 @@ impl Conv2D {
         }
     }
 
+    /// y = relu(z), or z itself, from x; and the moments of y around `shift`, where the engine has
+    /// them for nothing.
+    pub(crate) fn convolve_with_moments<'a>(
+        &self,
+        cx: &'a mut Context,
+        x: &Tensor,
+        g: &'a Geometry,
+        shift: &[f32],
+        y: &mut Tensor,
+    ) -> Option<&'a [f32]> {
+        match &cx.device {
+            Device::Cpu => {
+                let bias = (!self.bias.is_empty()).then(|| self.bias.value.view());
+                let relu = self.options.activation == Activation::Relu;
+                let (epilogue, kernel) = (cpu::Epilogue { bias, relu }, self.kernel.value.view());
+                let (ws, x, y) = (&mut cx.workspace, x.view(), y.view_mut());
+                cpu::forward_with_moments(ws, g, x, kernel, epilogue, shift, y)
+            }
+            Device::Cuda(gpu) => match *gpu {},
+        }
+    }
+
     /// What is applied to z.
     pub(crate) fn activation_option(&self) -> Activation {
         self.options.activation

@@ -16,8 +16,8 @@
 //! Cost         passes over an array as large as the convolution's output: 4 forward instead of 6,
 //!              5 backward instead of 12. Such passes are bound by memory, and in the tutorial's
 //!              network that array has 31 MB
-//! Conventions  y has the bits that the layers give one by one. Gradients have them up to the
-//!              order of f64 sums
+//! Conventions  inference has the bits that the layers give one by one; training has them up to
+//!              the order of sums in f64
 //! ```
 //!
 //! [`Sequential`](crate::Sequential) finds such layers when it plans; [`Layer::set_fused`] turns it
@@ -27,6 +27,7 @@ mod cpu;
 #[cfg(test)]
 mod tests;
 
+use crate::batch_normalization::cpu::statistics_of_moments;
 use crate::max_pooling2d::Geometry;
 use crate::{
     Activation, BatchNormalization, Conv2D, Dropout, Layer, MaxPooling2D, Mode, Plan, Saved,
@@ -84,6 +85,26 @@ impl<'a> Layers<'a> {
     fn relu(&self) -> bool {
         self.conv.activation_option() == Activation::Relu
     }
+
+    /// z, activated, with the statistics of the batch: mean, the rest of the mean, variance. The
+    /// convolution sums around the moving mean, which is not far off once training goes.
+    fn convolve_and_judge(
+        &self,
+        cx: &mut Context,
+        x: &Tensor,
+        z: &mut Tensor,
+        statistics: [&mut [f32]; 3],
+    ) {
+        let (g, shift) = (self.conv.planned(x), self.normalization.moving().mean);
+        let rows = z.len() / g.k;
+        match self.conv.convolve_with_moments(cx, x, &g, shift, z) {
+            Some(sums) => statistics_of_moments(sums, shift, rows, statistics),
+            None => {
+                let (isa, ws) = (Isa::detect(), &mut cx.workspace);
+                batch_normalization::cpu::statistics(isa, ws, z.rows(), statistics);
+            }
+        }
+    }
 }
 
 /// The plan of the layers at the front of a chain, if they can be done together: it says how many
@@ -139,15 +160,16 @@ pub(crate) fn forward(
     let (layers, isa) = (Layers::at_front(chain).expect("what was planned"), Isa::detect());
     let (g, draw) = (layers.planned(x), layers.dropout.map(|dropout| dropout.draw(cx)));
     let [z, won, codes, mean, rest, variance, _, _] = saved.slots();
-    layers.conv.convolve(cx, x, z, layers.relu());
     let frozen = layers.normalization.is_frozen();
+    if frozen {
+        layers.conv.convolve(cx, x, z, layers.relu());
+    } else {
+        let statistics = [&mut *mean, &mut *rest, &mut *variance].map(|t| t.slice_mut());
+        layers.convolve_and_judge(cx, x, z, statistics);
+    }
     match &cx.device {
         Device::Cpu => {
             let ws = &mut cx.workspace;
-            if !frozen {
-                let statistics = [&mut *mean, &mut *rest, &mut *variance].map(|t| t.slice_mut());
-                batch_normalization::cpu::statistics(isa, ws, z.rows(), statistics);
-            }
             let n = layers.normalization.of_training([mean, rest, variance]);
             let (factor, relu) = (draw.map_or(1.0, |draw| draw.scale()), layers.relu());
             let passes = Passes { isa, g: &g, n: &n, factor, relu };

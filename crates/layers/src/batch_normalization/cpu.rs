@@ -20,7 +20,7 @@ const CHUNK: usize = 65_536;
 /// Floats of a sum that is handed on: the nearest one, and what that leaves.
 pub(crate) const PAIR: usize = 2;
 /// Floats that a chunk hands on for each channel: two sums.
-const SUMS: usize = 2 * PAIR;
+pub(crate) const SUMS: usize = 2 * PAIR;
 
 /// Rows of a chunk.
 fn chunk_rows(channels: usize) -> usize {
@@ -49,9 +49,21 @@ pub fn statistics(
     let x = x.as_slice().expect("contiguous rows");
     let first = &x[..channels];
     let sums = sums_of_chunks(ws, x, channels, |_, x, sums| moments(isa, x, first, sums));
+    statistics_of_moments(sums, first, rows, [mean, rest, variance]);
+}
+
+/// Mean, the rest of the mean and biased variance from the [`moments`] of all chunks of `rows`
+/// rows. The nearer the shift is to the mean, the less cancels in the variance.
+pub(crate) fn statistics_of_moments(
+    sums: &[f32],
+    shift: &[f32],
+    rows: usize,
+    [mean, rest, variance]: [&mut [f32]; 3],
+) {
+    let channels = shift.len();
     for c in 0..channels {
         let [offset, square] = merged(sums, channels, c).map(|sum| sum / rows as f64);
-        let exact = f64::from(first[c]) + offset;
+        let exact = f64::from(shift[c]) + offset;
         mean[c] = exact as f32;
         rest[c] = (exact - f64::from(mean[c])) as f32;
         let difference = square - offset * offset;
@@ -216,10 +228,10 @@ pub(crate) fn merged(sums: &[f32], channels: usize, c: usize) -> [f64; 2] {
     total
 }
 
-/// Σ d and Σ d², d = x − first, over the rows of a chunk.
+/// Σ d and Σ d², d = x − shift, over the rows of a chunk.
 #[inline(always)]
-fn moments_body<const L: usize, const FMA: bool>(x: &[f32], first: &[f32], sums: &mut [f32]) {
-    sums_body::<L, FMA, true>(x, x, first, sums);
+fn moments_body<const L: usize, const FMA: bool>(x: &[f32], shift: &[f32], sums: &mut [f32]) {
+    sums_body::<L, FMA, true>(x, x, shift, sums);
 }
 
 /// Σ dy and Σ dy · d, d = x − mean, over the rows of a chunk.
@@ -356,7 +368,8 @@ fn input_gradient_at<const L: usize, const FMA: bool>(
 }
 
 gradus_tensor::vectorize! {
-    fn moments(x: &[f32], first: &[f32], sums: &mut [f32]) = moments_body;
+    /// Σ d and Σ d², d = x − shift, over whole rows: [`SUMS`]·C.
+    pub(crate) fn moments(x: &[f32], shift: &[f32], sums: &mut [f32]) = moments_body;
     fn products(x: &[f32], dy: &[f32], mean: &[f32], sums: &mut [f32]) = products_body;
     fn normalize(x: &[f32], constants: [&[f32]; 3], y: &mut [f32]) = normalize_body;
     fn input_gradient(x: &[f32], dy: &[f32], constants: [&[f32]; 5], dx: &mut [f32])

@@ -15,6 +15,7 @@ mod weight;
 mod winograd;
 
 use super::Geometry;
+use crate::batch_normalization::cpu::{SUMS, moments};
 use gradus_tensor::ndarray::{ArrayView1, ArrayView4, ArrayViewMut1, ArrayViewMut4};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Pool, Workspace};
@@ -29,6 +30,29 @@ pub struct Epilogue<'a> {
     pub bias: Option<ArrayView1<'a, f32>>,
     /// Whether y = max(z, 0). Default: y = z.
     pub relu: bool,
+}
+
+/// The sums of y and y² for each filter, which batch normalization wants of a batch: taken of what
+/// was just written, while it is in the cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moments<'a> {
+    Unwanted,
+    /// Of y − shift, K.
+    Around(&'a [f32]),
+}
+
+impl Moments<'_> {
+    /// Floats of the sums of one piece of y.
+    fn len(filters: usize) -> usize {
+        SUMS * filters
+    }
+
+    /// The sums of one piece.
+    fn take(self, isa: Isa, y: &[f32], sums: &mut [f32]) {
+        if let Self::Around(shift) = self {
+            moments(isa, y, shift, sums);
+        }
+    }
 }
 
 /// Floats of scratch that the functions here take: what the workspace must have reserved.
@@ -77,7 +101,22 @@ pub fn forward(
     epilogue: Epilogue<'_>,
     y: ArrayViewMut4<'_, f32>,
 ) {
-    Engine::new(Isa::detect(), ws, g).forward(x, kernel, epilogue, y);
+    Engine::new(Isa::detect(), ws, g).forward(x, kernel, epilogue, Moments::Unwanted, y);
+}
+
+/// As [`forward`], and gives the moments of y around `shift`, piece by piece. None where the
+/// algorithm has no pieces to take them of.
+pub(crate) fn forward_with_moments<'a>(
+    ws: &'a mut Workspace,
+    g: &'a Geometry,
+    x: ArrayView4<'_, f32>,
+    kernel: ArrayView4<'_, f32>,
+    epilogue: Epilogue<'_>,
+    shift: &[f32],
+    y: ArrayViewMut4<'_, f32>,
+) -> Option<&'a [f32]> {
+    let engine = Engine::new(Isa::detect(), ws, g);
+    engine.forward(x, kernel, epilogue, Moments::Around(shift), y)
 }
 
 /// dx from dz and kernel.
@@ -186,41 +225,48 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn forward(
-        &mut self,
+        self,
         x: ArrayView4<'_, f32>,
         kernel: ArrayView4<'_, f32>,
         epilogue: Epilogue<'_>,
+        moments: Moments<'_>,
         mut y: ArrayViewMut4<'_, f32>,
-    ) {
+    ) -> Option<&'a [f32]> {
         let g = self.g;
         let shapes = [x.shape(), kernel.shape(), y.shape()];
         assert_eq!(shapes, [g.x().dims(), g.kernel().dims(), g.y().dims()], "x, kernel, y");
         let (x, y) = (x.as_slice().expect(CONTIGUOUS), y.as_slice_mut().expect(CONTIGUOUS));
         let kernel = kernel.as_slice().expect(CONTIGUOUS);
         let bias = epilogue.bias.as_ref().map(|bias| bias.as_slice().expect(CONTIGUOUS));
-        self.forward_slices(x, kernel, bias, epilogue.relu, y);
+        self.forward_slices(x, kernel, (bias, epilogue.relu, moments), y)
     }
 
     fn forward_slices(
-        &mut self,
+        self,
         x: &[f32],
         kernel: &[f32],
-        bias: Option<&[f32]>,
-        relu: bool,
+        (bias, relu, moments): (Option<&[f32]>, bool, Moments<'_>),
         y: &mut [f32],
-    ) {
+    ) -> Option<&'a [f32]> {
         let (g, isa, pool) = (self.g, self.isa, self.pool);
         match self.algorithm() {
             Algorithm::Direct => {
                 let pack = |panel: &mut [f32], first| pack_forward(g, kernel, panel, first);
-                Sweep::forward(g).run((isa, pool, self.scratch), x, (bias, relu), pack, y);
+                let (means, epilogue) = ((isa, pool, self.scratch), (bias, relu, moments));
+                Some(Sweep::forward(g).run(means, x, epilogue, pack, y))
             }
             Algorithm::Winograd => {
-                let means = (isa, pool, &mut *self.scratch, &mut *self.desks);
-                Winograd::forward(g).run(means, x, (bias, relu), kernel, y);
+                let means = (isa, pool, self.scratch, self.desks);
+                Some(Winograd::forward(g).run(means, x, (bias, relu, moments), kernel, y))
             }
-            Algorithm::Depthwise => depthwise::forward(isa, pool, g, x, kernel, (bias, relu), y),
-            Algorithm::Grouped => grouped::forward(self, x, kernel, (bias, relu), y),
+            Algorithm::Depthwise => {
+                depthwise::forward(isa, pool, g, x, kernel, (bias, relu), y);
+                None
+            }
+            Algorithm::Grouped => {
+                grouped::forward(self, x, kernel, (bias, relu), y);
+                None
+            }
         }
     }
 
@@ -243,11 +289,17 @@ impl<'a> Engine<'a> {
         match self.algorithm() {
             Algorithm::Direct => {
                 let pack = |panel: &mut [f32], first| pack_backward(g, kernel, panel, first);
-                Sweep::backward(g).run((isa, pool, self.scratch), dz, (None, false), pack, dx);
+                Sweep::backward(g).run(
+                    (isa, pool, self.scratch),
+                    dz,
+                    (None, false, Moments::Unwanted),
+                    pack,
+                    dx,
+                );
             }
             Algorithm::Winograd => {
                 let means = (isa, pool, &mut *self.scratch, &mut *self.desks);
-                Winograd::backward(g).run(means, dz, (None, false), kernel, dx);
+                Winograd::backward(g).run(means, dz, (None, false, Moments::Unwanted), kernel, dx);
             }
             Algorithm::Depthwise => depthwise::backward_input(isa, pool, g, dz, kernel, dx),
             Algorithm::Grouped => grouped::backward_input(self, dz, kernel, dx),

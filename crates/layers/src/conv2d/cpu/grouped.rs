@@ -5,7 +5,7 @@
 //! arithmetic as long as a group has some channels.
 
 use super::super::Geometry;
-use super::Engine;
+use super::{Engine, Moments};
 use gradus_tensor::{Chunks, Pool};
 
 /// Floats of scratch that the passes take: x, y and kernel of one group, and what the direct engine
@@ -17,20 +17,21 @@ pub(super) fn scratch(g: &Geometry) -> usize {
 
 /// y from x.
 pub(super) fn forward(
-    engine: &mut Engine<'_>,
+    mut engine: Engine<'_>,
     x: &[f32],
     kernel: &[f32],
     (bias, relu): (Option<&[f32]>, bool),
     y: &mut [f32],
 ) {
     let g = engine.g;
-    each_group(engine, |i, mut inner, [of_x, of_y, of_kernel]| {
+    each_group(&mut engine, |i, inner, [of_x, of_y, of_kernel]| {
         let [c, k] = [inner.g.c, inner.g.k];
         take(inner.pool, x, g.c, i * c, of_x, c);
         take(inner.pool, kernel, g.k, i * k, of_kernel, k);
         let bias = bias.map(|bias| &bias[i * k..][..k]);
-        inner.forward_slices(of_x, of_kernel, bias, relu, of_y);
-        put(inner.pool, of_y, k, y, g.k, i * k);
+        let pool = inner.pool;
+        inner.forward_slices(of_x, of_kernel, (bias, relu, Moments::Unwanted), of_y);
+        put(pool, of_y, k, y, g.k, i * k);
     });
 }
 

@@ -5,13 +5,14 @@
 //! sweep, over another canvas and with other weights.
 
 use super::super::Geometry;
+use super::Moments;
 use super::canvas::Canvas;
 use super::microkernel::{Block, Packed, Taps, correlate, panel};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Pool};
 
 /// Pieces that the output rows of a batch are cut into, at most.
-const PIECES: usize = 32;
+const PIECES: usize = 64;
 /// The most lanes of any instruction set.
 const LANES: usize = 16;
 
@@ -93,21 +94,26 @@ impl Sweep {
         }
     }
 
-    /// Floats of scratch that [`Sweep::run`] takes: bias, weights and windows.
+    /// Floats of scratch that [`Sweep::run`] takes: moments, bias, weights and windows.
     pub(super) fn scratch(&self) -> usize {
         let padded = self.filters.next_multiple_of(LANES);
-        padded * (1 + self.taps().count()) + PIECES * self.window().max(1)
+        let piece = Moments::len(self.filters) + self.window().max(1);
+        padded * (1 + self.taps().count()) + PIECES * piece
     }
 
-    /// Lets `pack(panel, its first filter)` write the weights, tap by tap, and sweeps.
-    pub(super) fn run(
+    /// Lets `pack(panel, its first filter)` write the weights, tap by tap, and sweeps. Returns the
+    /// moments, if any are wanted.
+    pub(super) fn run<'a>(
         &self,
-        (isa, pool, scratch): (Isa, &Pool, &mut [f32]),
+        (isa, pool, scratch): (Isa, &Pool, &'a mut [f32]),
         source: &[f32],
-        (bias, relu): (Option<&[f32]>, bool),
+        (bias, relu, moments): (Option<&[f32]>, bool, Moments<'_>),
         pack: impl Fn(&mut [f32], usize) + Sync,
         out: &mut [f32],
-    ) {
+    ) -> &'a [f32] {
+        let count = (self.images * self.output[0]).div_ceil(self.rows());
+        let of_piece = Moments::len(self.filters);
+        let (sums, scratch) = scratch.split_at_mut(count * of_piece);
         let (lanes, filters, taps) = (isa.lanes(), self.filters, self.taps().count());
         let padded = filters.next_multiple_of(lanes);
         let (packed_bias, scratch) = scratch.split_at_mut(padded);
@@ -123,11 +129,11 @@ impl Sweep {
         let row = self.output[1] * filters;
         let pieces = Chunks::new(out, self.rows() * row);
         let window = self.window().max(1);
-        let count = (self.images * self.output[0]).div_ceil(self.rows());
         let windows = Chunks::new(&mut windows[..count * window], window);
-        pool.each((pieces, windows), |i, (out, window)| {
+        let parts = (pieces, windows, Chunks::new(&mut *sums, of_piece));
+        pool.each(parts, |i, (all, window, sums)| {
             let mut first = i * self.rows();
-            let mut out = out;
+            let mut out = &mut *all;
             while !out.is_empty() {
                 let left_in_image = self.output[0] - first % self.output[0];
                 let rows = self.rows_at_once().min(left_in_image).min(out.len() / row);
@@ -135,7 +141,9 @@ impl Sweep {
                 correlate(isa, &self.block(source, first, rows, window), &packed, now);
                 (first, out) = (first + rows, later);
             }
+            moments.take(isa, all, sums);
         });
+        sums
     }
 
     /// `rows` output rows from row `first` of all images on. All belong to one image.

@@ -23,6 +23,7 @@ mod transform;
 mod weight;
 
 use super::super::Geometry;
+use super::Moments;
 use super::microkernel::{Block, Packed, Taps, correlate, panel};
 use block::{Target, Tiles, transform_input, transform_output};
 use gradus_tensor::simd::Isa;
@@ -89,8 +90,24 @@ impl Winograd {
         }
     }
 
-    /// Floats of scratch: the kernel at the 36 points.
+    /// Tasks of the sweep.
+    fn tasks(&self) -> usize {
+        let ([down, _], rows) = (self.tiles.grid(), self.rows_of_task());
+        match rows < down {
+            true => self.tiles.images * down.div_ceil(rows),
+            false => self.tiles.images.div_ceil(rows / down),
+        }
+    }
+
+    /// Floats of scratch, with this or a smaller batch: the kernel at the 36 points, and moments.
     pub(super) fn scratch(&self) -> usize {
+        // No task has less than a row of tiles, so smaller tasks of a smaller batch fit, too.
+        let tasks = self.tiles.images * self.tiles.grid()[0];
+        self.kernel() + tasks * Moments::len(self.filters)
+    }
+
+    /// Floats of the kernel at the 36 points.
+    fn kernel(&self) -> usize {
         self.filters.next_multiple_of(GROUP) * self.tiles.channels * PRODUCTS
     }
 
@@ -100,17 +117,19 @@ impl Winograd {
         PRODUCTS * (pitch(tiles, c) + pitch(tiles, GROUP) + c)
     }
 
-    /// Sweeps over all images.
-    pub(super) fn run(
+    /// Sweeps over all images. Returns the moments, if any are wanted.
+    pub(super) fn run<'a>(
         &self,
-        (isa, pool, scratch, desks): (Isa, &Pool, &mut [f32], &mut [f32]),
+        (isa, pool, scratch, desks): (Isa, &Pool, &'a mut [f32], &mut [f32]),
         source: &[f32],
-        (bias, relu): (Option<&[f32]>, bool),
+        (bias, relu, moments): (Option<&[f32]>, bool, Moments<'_>),
         kernel: &[f32],
         out: &mut [f32],
-    ) {
+    ) -> &'a [f32] {
         let Tiles { channels, output: [p, q], .. } = self.tiles;
-        let filters = &mut scratch[..self.filters.next_multiple_of(GROUP) * channels * PRODUCTS];
+        let of_task = Moments::len(self.filters);
+        let (sums, scratch) = scratch.split_at_mut(self.tasks() * of_task);
+        let filters = &mut scratch[..self.kernel()];
         pool.each(Chunks::new(filters, GROUP * channels * PRODUCTS), |group, filters| {
             let (shape, width) = ([channels, self.filters], self.width(group));
             transform_kernel(isa, kernel, self.turned, shape, [group * GROUP, width], filters);
@@ -124,14 +143,17 @@ impl Winograd {
             false => Chunks::new(out, rows / down * p * row),
         };
         let tasks_of_image = down.div_ceil(rows);
-        pool.each_at_desk(parts, desks, |i, out, desk| {
+        let parts = (parts, Chunks::new(&mut *sums, of_task));
+        pool.each_at_desk(parts, desks, |i, (out, sums), desk| {
             let first = i / tasks_of_image * down.max(rows) + i % tasks_of_image * rows;
             let rows = match rows < down {
                 true => (out.len() / row).div_ceil(OUTPUTS),
                 false => out.len() / (p * row) * down,
             };
             self.task(isa, first..first + rows, source, (bias, relu), filters, out, desk);
+            moments.take(isa, out, sums);
         });
+        sums
     }
 
     /// The filters of a group.

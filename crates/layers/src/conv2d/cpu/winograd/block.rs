@@ -5,7 +5,9 @@
 //! tile: what the products want.
 
 use super::super::super::Geometry;
-use super::transform::{Grid, INPUTS, Input, Line, OUTPUTS, Output, OutputGradient, PRODUCTS, Transform};
+use super::transform::{
+    Grid, INPUTS, Input, Line, OUTPUTS, Output, OutputGradient, PRODUCTS, Transform,
+};
 use super::{GROUP, LINE, WIDE, pitch};
 use std::mem::MaybeUninit;
 use std::ops::Range;
