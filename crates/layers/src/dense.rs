@@ -248,14 +248,19 @@ impl Layer for Dense {
             Device::Cpu => {
                 let (isa, ws) = (Isa::detect(), &mut cx.workspace);
                 let (x, dz) = (x.view::<_, Ix2>(), dz.view::<_, Ix2>());
-                if !self.kernel.frozen {
-                    cpu::backward_weight(isa, ws, x, dz, self.kernel.grad.view_mut());
-                }
                 if self.options.use_bias && !self.bias.frozen {
                     cpu::backward_bias(dz, self.bias.grad.slice_mut());
                 }
+                let Param { value, grad, frozen, offer, .. } = &mut self.kernel;
+                if let Some(update) = offer.take() {
+                    let (kernel, dx) = (value.view_mut(), dx.map(Tensor::view_mut));
+                    return cpu::backward_and_update(isa, ws, x, dz, kernel, dx, update);
+                }
+                if !*frozen {
+                    cpu::backward_weight(isa, ws, x, dz, grad.view_mut());
+                }
                 if let Some(dx) = dx {
-                    cpu::backward_input(isa, ws, self.kernel.value.view(), dz, dx.view_mut());
+                    cpu::backward_input(isa, ws, value.view(), dz, dx.view_mut());
                 }
             }
             Device::Cuda(gpu) => match *gpu {},

@@ -12,7 +12,7 @@
 //! Conventions  as Keras: ε is the paper's "ε̂", added to a root that is not corrected. PyTorch
 //!              adds its ε to the corrected root, which in the first steps is 30 times as large.
 //!              AMSGrad takes the maximum before the correction (PyTorch too)
-//! Cost         28 bytes of traffic for a parameter, with AMSGrad 36, with weight decay 8 more
+//! Cost         28 bytes of traffic for a parameter, with AMSGrad 36
 //! Reference    Kingma, Ba: Adam: A Method for Stochastic Optimization, ICLR 2015, section 2;
 //!              Reddi, Kale, Kumar: On the Convergence of Adam and Beyond, ICLR 2018 (AMSGrad);
 //!              Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019 (AdamW)

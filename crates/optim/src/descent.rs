@@ -6,6 +6,8 @@
 //!              3. decay        w ← w − wd · lr · w
 //!              4. update       the formula, value by value
 //!              5. average      let the moving average of the weights follow
+//! Offer        a large parameter may take 3 and 4 within the backward pass, if neither 1 nor 2 nor
+//!              a regularizer asks for its gradient: the bits are the same
 //! Conventions  the order is Keras's. Everything after 1 counts updates, not batches: the t of
 //!              Adam, the schedule, the moving average. (Keras asks the schedule for batches, and
 //!              lets the average follow after each)
@@ -14,15 +16,21 @@
 use crate::accumulate::{Accumulation, PerUpdate};
 use crate::clip::{Clip, Clipping};
 use crate::ema::Ema;
+use crate::formula::cpu::Tiles;
 use crate::formula::{self, Formula, Update, Variables};
 use crate::iterations::Iterations;
 use crate::weight_decay::WeightDecay;
 use crate::{Constant, Optimizer, Schedule, State};
-use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path};
+use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Offer, Param, Path, Tensor};
+use std::any::Any;
+
+/// Values from which on a parameter is offered its update: 1 MB, which does not stay in the caches
+/// between the backward pass and the update.
+const LARGE: usize = 1 << 18;
 
 /// The optimizer that a [`Formula`] describes: `Adam`, `SGD` and the others are this with theirs.
 #[derive(Debug)]
-pub struct Descent<F, const N: usize> {
+pub struct Descent<F: Formula<N>, const N: usize> {
     pub(crate) rule: F,
     schedule: PerUpdate,
     accumulation: Accumulation,
@@ -31,6 +39,8 @@ pub struct Descent<F, const N: usize> {
     ema: Option<Ema>,
     iterations: Iterations,
     state: State<N>,
+    /// What is lent in a step, kept so that a step allocates nothing.
+    lent: Vec<Box<Tiles<F, N>>>,
     /// Kept, so that walking the model in a step allocates nothing.
     path: Path,
 }
@@ -54,6 +64,7 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
             ema: None,
             iterations: Iterations::default(),
             state: State::new(F::SLOTS),
+            lent: Vec::new(),
             path: Path::default(),
         }
     }
@@ -129,20 +140,46 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
         self.rule
     }
 
-    /// The formula, on every parameter.
+    /// Decay and formula, on every parameter that did not take its offer.
     fn update(&mut self, cx: &Context, model: &mut dyn Fields, update: Update) {
-        self.state.each(model, |param, slots| match &cx.device {
-            Device::Cpu => {
-                let variables = Variables {
-                    value: param.value.slice_mut(),
-                    grad: param.grad.slice(),
-                    slots: slots.each_mut().map(|slot| slot.slice_mut()),
-                };
-                formula::cpu::step(&cx.workspace.pool, &self.rule, update, variables);
+        let Self { state, decay, rule, lent, .. } = self;
+        state.each_named(model, |path, param, slots| {
+            if end_offer(param, slots, lent) {
+                return;
             }
-            Device::Cuda(gpu) => match *gpu {},
+            let decay = decay.fraction(path, update.learning_rate);
+            match &cx.device {
+                Device::Cpu => {
+                    let variables = Variables {
+                        value: param.value.slice_mut(),
+                        grad: param.grad.slice(),
+                        slots: slots.each_mut().map(|slot| slot.slice_mut()),
+                    };
+                    formula::cpu::step(&cx.workspace.pool, rule, update, decay, variables);
+                }
+                Device::Cuda(gpu) => match *gpu {},
+            }
         });
     }
+
+    /// Whether no update needs the gradients of all parameters, or of several batches.
+    fn goes_parameter_by_parameter(&self) -> bool {
+        self.accumulation.steps == 1 && self.clipping.is_none()
+    }
+}
+
+/// Ends the offer to a parameter, if there is one: whether it was taken.
+fn end_offer<F: Formula<N>, const N: usize>(
+    param: &mut Param,
+    slots: &mut [Tensor; N],
+    lent: &mut Vec<Box<Tiles<F, N>>>,
+) -> bool {
+    let Some((update, taken)) = param.offer.give_back() else { return false };
+    let update: Box<dyn Any> = update;
+    let mut tiles = update.downcast::<Tiles<F, N>>().expect("the offer of this optimizer");
+    tiles.give_back(slots);
+    lent.push(tiles);
+    taken
 }
 
 impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
@@ -167,6 +204,29 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
         }
     }
 
+    fn offer(&mut self, cx: &Context, model: &mut dyn Fields) {
+        if !cx.fused || !self.goes_parameter_by_parameter() {
+            return;
+        }
+        let learning_rate = cx.step.learning_rate;
+        let number = self.iterations.get() + 1;
+        let numbers = self.rule.numbers(Update { number, learning_rate });
+        let Self { state, decay, lent, .. } = self;
+        state.each_named(model, |path, param, slots| {
+            end_offer(param, slots, lent);
+            if param.value.len() < LARGE || param.regularizer.is_some() {
+                return;
+            }
+            let decay = decay.fraction(path, learning_rate);
+            let mut tiles = lent.pop().unwrap_or_else(|| Box::new(Tiles::new(numbers)));
+            match &cx.device {
+                Device::Cpu => tiles.lend(numbers, decay, param.value.len(), slots),
+                Device::Cuda(gpu) => match *gpu {},
+            }
+            param.offer = Offer::new(tiles);
+        });
+    }
+
     fn step(&mut self, cx: &mut Context, model: &mut dyn Fields) {
         let batch = self.iterations.next();
         if !self.accumulation.gather(cx, model, batch) {
@@ -177,7 +237,6 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
         if let Some(clipping) = &mut self.clipping {
             clipping.apply(cx, model, &mut self.path);
         }
-        self.decay.apply(cx, model, &mut self.path);
         self.update(cx, model, update);
         if let Some(ema) = &mut self.ema {
             ema.follow(cx, model, update.number);
@@ -192,7 +251,7 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
     }
 }
 
-impl<F, const N: usize> Fields for Descent<F, N> {
+impl<F: Formula<N>, const N: usize> Fields for Descent<F, N> {
     fn visit(&self, path: &mut Path, f: &mut dyn FnMut(&Path, Field<'_>)) {
         self.iterations.visit(path, f);
         self.state.visit(path, f);

@@ -73,7 +73,7 @@ pub trait Formula<const N: usize>: Copy + Debug + Default + Send + Sync + 'stati
     }
 
     /// What is the same for all values of an update.
-    type Numbers<T: Real>: Copy + Sync;
+    type Numbers<T: Real>: Copy + Debug + Send + Sync + 'static;
 
     /// Computes it, once, in f64.
     fn numbers<T: Real>(&self, update: Update) -> Self::Numbers<T>;

@@ -22,6 +22,14 @@ pub trait Optimizer: Fields + Debug + Send {
     /// `compile` has to be called again.
     fn build(&mut self, model: &dyn Fields, device: &Device);
 
+    /// Before the backward pass, offers the update to parameters that may take it within that pass:
+    /// see [`Offer`](crate::tensor::Offer). The next [`step`](Optimizer::step) ends the offer and
+    /// updates what did not take it. An optimizer that offers nothing is as right.
+    ///
+    /// # Panics
+    /// As [`step`](Optimizer::step).
+    fn offer(&mut self, _cx: &Context, _model: &mut dyn Fields) {}
+
     /// Moves every parameter that is not frozen once, by its gradient and by
     /// `cx.step.learning_rate`; the gradients may be changed on the way. Nothing is allocated.
     ///

@@ -72,7 +72,7 @@ where
             let (pool, mut run) = (Pool::new(threads), start.clone());
             for grad in &grads {
                 let (rule, update, variables) = run.next(0.01, grad);
-                formula::cpu::step_on(isa, &pool, rule, update, variables);
+                formula::cpu::step_on(isa, &pool, rule, update, None, variables);
             }
             assert!(run == expected, "{rule:?}, {n} values, {isa:?}, {threads} threads");
         }
@@ -99,7 +99,7 @@ fn a_gradient_that_is_not_a_number_shows<F: Formula<N>, const N: usize>(rule: F)
         let mut run = Run::new(rule, &[1.0f32, 2.0]);
         for grad in [[0.5, 0.5], [bad, 0.5]] {
             let (rule, update, variables) = run.next(1e-3, &grad);
-            formula::cpu::step(&Pool::new(1), rule, update, variables);
+            formula::cpu::step(&Pool::new(1), rule, update, None, variables);
         }
         let [lost, sound] = [run.value[0], run.value[1]];
         assert!(

@@ -68,6 +68,15 @@ impl<const N: usize> State<N> {
         model: &mut dyn Fields,
         mut update: impl FnMut(&mut Param, &mut [Tensor; N]),
     ) {
+        self.each_named(model, |_, param, tensors| update(param, tensors));
+    }
+
+    /// As [`each`](State::each), with the name of the parameter.
+    pub(crate) fn each_named(
+        &mut self,
+        model: &mut dyn Fields,
+        mut update: impl FnMut(&Path, &mut Param, &mut [Tensor; N]),
+    ) {
         let mut entries = self.entries.iter_mut();
         model.visit_mut(&mut self.path, &mut |path, field| {
             let FieldMut::Param(param) = field else {
@@ -78,7 +87,7 @@ impl<const N: usize> State<N> {
             };
             entry.expect(path, param);
             if !param.frozen {
-                update(param, &mut entry.tensors);
+                update(path, param, &mut entry.tensors);
             }
         });
         if let Some(Entry { name, .. }) = entries.next() {

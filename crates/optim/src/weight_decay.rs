@@ -4,14 +4,12 @@
 //! Formula      w ← w − (wd · lr) w, before the update
 //! Conventions  as Keras, and as PyTorch's AdamW: scaled by the learning rate, seen by no moment.
 //!              (L2 regularization adds wd · w to the gradient; for plain SGD that is the same)
-//! Cost         8 bytes of traffic for a parameter
+//! Cost         none: it is part of the update's pass over the parameter
 //! Reference    Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019
 //! ```
 
-use crate::chunks;
 use crate::formula::not_negative;
-use crate::state::trainable;
-use gradus_tensor::{Context, Device, Fields, Path, Real};
+use gradus_tensor::{Path, Real};
 
 /// What shrinks, and how fast.
 #[derive(Debug)]
@@ -36,35 +34,23 @@ impl WeightDecay {
         self.excluded = words.iter().map(|&word| word.to_owned()).collect();
     }
 
-    /// Shrinks what is to be shrunk.
-    pub(crate) fn apply(&self, cx: &Context, model: &mut dyn Fields, path: &mut Path) {
-        if self.rate == 0.0 {
-            return;
-        }
-        let decayed = formula::<f32>(self.rate, f64::from(cx.step.learning_rate));
-        trainable(model, path, |path, param| {
-            if self.excluded.iter().any(|word| path.as_str().contains(word)) {
-                return;
-            }
-            match &cx.device {
-                Device::Cpu => chunks::each(&cx.workspace.pool, param.value.slice_mut(), &decayed),
-                Device::Cuda(gpu) => match *gpu {},
-            }
-        });
+    /// What a parameter of that name loses before an update with that learning rate.
+    pub(crate) fn fraction(&self, name: &Path, learning_rate: f32) -> Option<f32> {
+        let excluded = || self.excluded.iter().any(|word| name.as_str().contains(word));
+        (self.rate != 0.0 && !excluded()).then(|| (self.rate * f64::from(learning_rate)) as f32)
     }
 }
 
 /// One weight to the next.
-fn formula<T: Real>(rate: f64, learning_rate: f64) -> impl Fn(T) -> T + Sync {
-    let fraction = T::of(rate * learning_rate);
-    move |w| w - fraction * w
+#[inline(always)]
+pub(crate) fn decayed<T: Real>(fraction: T, w: T) -> T {
+    w - fraction * w
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Optimizer, SGD};
-    use gradus_tensor::{Param, Shape, Tensor, fields};
+    use gradus_tensor::{Context, Device, Param, Shape, Tensor, fields};
 
     #[derive(Default)]
     struct Model {

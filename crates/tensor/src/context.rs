@@ -14,6 +14,10 @@ pub struct Context {
     pub step: StepScalars,
     /// Where the time goes, for those who want to know: measured only if there is one.
     pub profile: Option<Profile>,
+    /// Whether passes over memory may be done together, which changes no bit: a large kernel is
+    /// then updated while its gradient comes about, and that gradient is nowhere to be read.
+    /// `true` unless set.
+    pub fused: bool,
 }
 
 impl Context {
@@ -21,7 +25,7 @@ impl Context {
     #[must_use]
     pub fn new(device: Device, threads: usize) -> Self {
         let (workspace, step) = (Workspace::new(threads), StepScalars::default());
-        Self { device, workspace, step, profile: None }
+        Self { device, workspace, step, profile: None, fused: true }
     }
 }
 

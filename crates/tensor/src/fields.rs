@@ -3,7 +3,7 @@
 //! The list of a layer's tensors stands once, in its `fields!` line. Saving, loading, optimizers,
 //! counting, freezing and the summary all walk it.
 
-use crate::{Device, Shape, Spec, Tensor};
+use crate::{Device, Offer, Shape, Spec, Tensor};
 use std::fmt;
 
 /// A learnable tensor.
@@ -11,12 +11,15 @@ use std::fmt;
 pub struct Param {
     /// The values.
     pub value: Tensor,
-    /// ∂loss/∂value of the last backward pass, of the same shape.
+    /// ∂loss/∂value of the last backward pass, of the same shape. It means nothing where that pass
+    /// took the offer.
     pub grad: Tensor,
     /// Set for a frozen layer: no optimizer moves it.
     pub frozen: bool,
     /// What its size adds to the loss, if anything.
     pub regularizer: Option<Regularizer>,
+    /// What an optimizer lends for one backward pass: the update, to be made within it.
+    pub offer: Offer,
 }
 
 /// The penalty of a parameter's size: l1·Σ|w| + l2·Σw². In PyTorch there is only `weight_decay` of
@@ -49,7 +52,7 @@ impl Param {
     pub fn zeros(shape: Shape, device: &Device) -> Self {
         let spec = Spec::f32(shape);
         let (value, grad) = (Tensor::zeros(spec, device), Tensor::zeros(spec, device));
-        Self { value, grad, frozen: false, regularizer: None }
+        Self { value, grad, ..Self::default() }
     }
 
     /// Whether it holds nothing: its layer is not built, or does without it.

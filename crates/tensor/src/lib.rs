@@ -6,6 +6,7 @@
 //! | [`Device`] | where they lie: the CPU or one CUDA device |
 //! | [`Tensor`] | the numbers. A box with a label, not a calculator |
 //! | [`Param`], [`Fields`] | a learnable tensor, and the names of all that an object owns |
+//! | [`Offer`] | an update that is made where the gradient comes about, if it can be |
 //! | [`Context`], [`Workspace`] | what a call may use besides its arguments |
 //! | [`Pool`] | threads, fixed in number, whose results never depend on that number |
 //! | [`simd`] | one source of vector code, compiled for each instruction set |
@@ -27,6 +28,7 @@ mod buffer;
 mod context;
 mod device;
 mod fields;
+mod offer;
 mod parallel;
 mod profile;
 mod real;
@@ -40,6 +42,7 @@ pub use fields::{Field, FieldMut, Fields, Param, Path, Regularizer};
 pub use gradus_gpu as gpu;
 pub use gradus_random as random;
 pub use ndarray;
+pub use offer::{Offer, TileUpdate};
 pub use parallel::{Chunks, Parts, Pool};
 pub use profile::{Phase, Profile, Span, Work};
 pub use real::Real;

@@ -197,6 +197,19 @@ macro_rules! operator {
 
 operator!(Add add +, Sub sub -, Mul mul *, Div div /);
 
+/// Asks for the cache line at that address to be fetched into the second-level cache. Any address
+/// will do: where there is nothing to fetch, nothing happens.
+#[inline(always)]
+pub fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: part of SSE, which every x86-64 machine has; it never faults and changes nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
+    }
+    let _ = at;
+}
+
 /// Compiles a generic kernel for every instruction set.
 ///
 /// `fn name(args) = body;` declares `fn name(isa: Isa, args)`, which runs `body::<L, FMA>(args)`.

@@ -3,7 +3,9 @@
 //! ```text
 //! Order        that in which the last training step computed: the images, the output of each layer
 //!              from the first to the last, then the gradients from the last to the first, then the
-//!              weights as the step left them
+//!              weights as the step left them. A large kernel that was updated while its gradient
+//!              came about has no gradient to look at, and shows among the weights; with
+//!              `Context::fused` off it has one
 //! ```
 
 use crate::{Memory, Model};

@@ -147,6 +147,7 @@ impl Step {
         cx.timed(LOSS, Phase::Other, Work::default(), |cx| {
             self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
         });
+        self.optimizer.offer(cx, network);
         network.backward(cx, x, y, &mut self.dy, None, saved);
         // Every sample's loss has the penalty in it, as the mean that is minimised has.
         let penalty = regularizer::apply(cx, &mut self.path, network);

@@ -4,9 +4,14 @@
 //! by fusing a product with a sum: each operation rounds as in the definition, and the results have
 //! the same bits on every instruction set.
 
+mod tiles;
+
 use super::{Formula, Update, Variables};
+use crate::weight_decay::decayed;
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Parts, Pool};
+
+pub(crate) use tiles::Tiles;
 
 /// Values a task takes: 64 KiB of each stream, so that a large kernel is shared evenly and a bias
 /// is not shared at all.
@@ -17,7 +22,7 @@ const CHUNK: usize = 16_384;
 /// (64 spill registers, 16 are handed out in single floats.)
 const BLOCK: usize = 32;
 
-/// One step.
+/// One step. Before it, w ← w − decay · w, if there is a decay.
 ///
 /// # Panics
 /// If something has another length than the formula demands.
@@ -25,9 +30,10 @@ pub fn step<F: Formula<N>, const N: usize>(
     pool: &Pool,
     formula: &F,
     update: Update,
+    decay: Option<f32>,
     x: Variables<'_, f32, N>,
 ) {
-    step_on(Isa::detect(), pool, formula, update, x);
+    step_on(Isa::detect(), pool, formula, update, decay, x);
 }
 
 /// One step on that instruction set.
@@ -40,6 +46,7 @@ pub fn step_on<F: Formula<N>, const N: usize>(
     pool: &Pool,
     formula: &F,
     update: Update,
+    decay: Option<f32>,
     x: Variables<'_, f32, N>,
 ) {
     x.check(formula.used());
@@ -52,7 +59,7 @@ pub fn step_on<F: Formula<N>, const N: usize>(
     };
     pool.each(streams, |i, (value, slots)| {
         let grad = &grad[i * CHUNK..][..value.len()];
-        chunk::<F, N>(isa, numbers, Variables { value, grad, slots });
+        chunk::<F, N>(isa, numbers, decay, Variables { value, grad, slots });
     });
 }
 
@@ -86,6 +93,7 @@ impl<'a, const N: usize> Parts for Streams<'a, N> {
 fn chunk<F: Formula<N>, const N: usize>(
     isa: Isa,
     numbers: F::Numbers<f32>,
+    decay: Option<f32>,
     x: Variables<'_, f32, N>,
 ) {
     #[cfg(target_arch = "x86_64")]
@@ -93,37 +101,61 @@ fn chunk<F: Formula<N>, const N: usize>(
         #[target_feature(enable = "avx512f,avx2,fma")]
         fn avx512<F: Formula<N>, const N: usize>(
             numbers: F::Numbers<f32>,
+            decay: Option<f32>,
             x: Variables<'_, f32, N>,
         ) {
-            blocks::<F, N>(numbers, x);
+            blocks::<F, N>(numbers, decay, x);
         }
         #[target_feature(enable = "avx2,fma")]
-        fn avx2<F: Formula<N>, const N: usize>(numbers: F::Numbers<f32>, x: Variables<'_, f32, N>) {
-            blocks::<F, N>(numbers, x);
+        fn avx2<F: Formula<N>, const N: usize>(
+            numbers: F::Numbers<f32>,
+            decay: Option<f32>,
+            x: Variables<'_, f32, N>,
+        ) {
+            blocks::<F, N>(numbers, decay, x);
         }
         match isa {
-            // SAFETY: `step_on` found the features on this machine.
-            Isa::Avx512 => return unsafe { avx512::<F, N>(numbers, x) },
+            // SAFETY: who asks for a set has found its features on this machine.
+            Isa::Avx512 => return unsafe { avx512::<F, N>(numbers, decay, x) },
             // SAFETY: as above.
-            Isa::Avx2 => return unsafe { avx2::<F, N>(numbers, x) },
+            Isa::Avx2 => return unsafe { avx2::<F, N>(numbers, decay, x) },
             _ => {}
         }
     }
     let _ = isa;
-    blocks::<F, N>(numbers, x);
+    blocks::<F, N>(numbers, decay, x);
 }
 
 #[inline(always)]
-fn blocks<F: Formula<N>, const N: usize>(numbers: F::Numbers<f32>, x: Variables<'_, f32, N>) {
+fn blocks<F: Formula<N>, const N: usize>(
+    numbers: F::Numbers<f32>,
+    decay: Option<f32>,
+    x: Variables<'_, f32, N>,
+) {
     let Variables { value, grad, mut slots } = x;
     for start in (0..value.len()).step_by(BLOCK) {
         let (w, g) = (&mut value[start..], &grad[start..]);
         let slots = slots.each_mut().map(|slot| slot.get_mut(start..).unwrap_or(&mut []));
         match (w.first_chunk_mut(), g.first_chunk()) {
-            (Some(w), Some(g)) => block::<F, N>(numbers, w, g, slots),
-            _ => rest::<F, N>(numbers, w, g, slots),
+            (Some(w), Some(g)) => decayed_block::<F, N>(numbers, decay, w, g, slots),
+            _ => rest::<F, N>(numbers, decay, w, g, slots),
         }
     }
+}
+
+/// A block whose values first decay, if they do.
+#[inline(always)]
+fn decayed_block<F: Formula<N>, const N: usize>(
+    numbers: F::Numbers<f32>,
+    decay: Option<f32>,
+    w: &mut [f32; BLOCK],
+    g: &[f32; BLOCK],
+    slots: [&mut [f32]; N],
+) {
+    if let Some(fraction) = decay {
+        *w = w.map(|w| decayed(fraction, w));
+    }
+    block::<F, N>(numbers, w, g, slots);
 }
 
 /// A block, which is the first of what is left of each slot. A slot that is not in use is zeros,
@@ -158,6 +190,7 @@ fn block<F: Formula<N>, const N: usize>(
 /// What is less than a block, with zeros behind it.
 fn rest<F: Formula<N>, const N: usize>(
     numbers: F::Numbers<f32>,
+    decay: Option<f32>,
     w: &mut [f32],
     g: &[f32],
     mut slots: [&mut [f32]; N],
@@ -169,7 +202,8 @@ fn rest<F: Formula<N>, const N: usize>(
     };
     let (mut wide_w, wide_g) = (padded(w), padded(g));
     let mut wide = slots.each_ref().map(|slot| padded(slot));
-    block::<F, N>(numbers, &mut wide_w, &wide_g, wide.each_mut().map(|slot| &mut slot[..]));
+    let (w_block, slot_blocks) = (&mut wide_w, wide.each_mut().map(|slot| &mut slot[..]));
+    decayed_block::<F, N>(numbers, decay, w_block, &wide_g, slot_blocks);
     w.copy_from_slice(&wide_w[..w.len()]);
     for (slot, wide) in slots.iter_mut().zip(&wide) {
         slot.copy_from_slice(&wide[..slot.len()]);
