@@ -15,8 +15,7 @@ pub(crate) fn passes(args: &Args) {
     let mut context = Context::new(Device::Cpu, args.threads);
     let ws = &mut context.workspace;
     for (name, size, c, k) in SHAPES {
-        let (x, kernel) =
-            (Shape::new(&[args.batch, size, size, c]), Shape::new(&[3, 3, c, k]));
+        let (x, kernel) = (Shape::new(&[args.batch, size, size, c]), Shape::new(&[3, 3, c, k]));
         let g = Geometry::new(x, kernel, [1, 1], Padding::Valid, [1, 1]).expect("it fits");
         ws.scratch.reserve(cpu::scratch(&g));
         let work = 2e-9 * (g.y().len() * g.taps()) as f64;

@@ -3,6 +3,8 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod rivals;
+
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -10,12 +12,14 @@ use std::time::Instant;
 const HELP: &str = "\
 cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
+cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("check") => check(),
         Some("fmt") => format(&[]),
+        Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {
             say(HELP);
             Ok(())
