@@ -2,6 +2,7 @@
 
 use super::Args;
 use super::comparison::Program;
+use crate::target;
 use anyhow::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,11 +112,6 @@ impl Tools {
 
 fn script(name: &str) -> String {
     format!("{FOLDER}/{name}")
-}
-
-/// Where cargo builds.
-pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from)
 }
 
 /// A Python of our own with what `requirements.txt` lists, unless it is there already.
