@@ -3,6 +3,7 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod neon;
 mod rivals;
 mod vectors;
 
@@ -14,6 +15,7 @@ const HELP: &str = "\
 cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
+cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
@@ -21,6 +23,7 @@ fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("check") => check(),
         Some("fmt") => format(&[]),
+        Some("neon") => neon::check(),
         Some("vectors") => vectors::check(),
         Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {
@@ -41,6 +44,7 @@ fn check() -> Result<()> {
     cargo(&["doc", "--workspace", "--no-deps"], &denied)?;
     vectors::check()?;
     other_machines()?;
+    neon::check()?;
     packages()?;
     say(&format!("all checks passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())

@@ -18,7 +18,7 @@ pub(super) fn comparisons(tools: &Tools) -> Vec<Comparison> {
             goal,
         }],
     };
-    let keras = vec![tools.keras3("infer", 64, threads)];
+    let keras = tools.keras3("infer", 64, threads);
     let pytorch =
         ["channels_last", "nchw"].map(|layout| tools.pytorch("infer", 1, threads, layout));
     let built = |rival| vec![tools.built(rival, "infer", 64, threads)];

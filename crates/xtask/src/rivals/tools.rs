@@ -63,10 +63,14 @@ impl Tools {
         self.program(self.python.clone(), &args, batch, threads, layout)
     }
 
-    /// Keras 3 on TensorFlow.
-    pub(super) fn keras3(&self, what: &str, batch: usize, threads: usize) -> Program {
-        let args = [&script("keras3.py"), what];
-        self.program(self.python.clone(), &args, batch, threads, "")
+    /// Keras 3 on TensorFlow, which runs operations beside each other or one by one.
+    pub(super) fn keras3(&self, what: &str, batch: usize, threads: usize) -> Vec<Program> {
+        let setting = |count: &str| {
+            let args = [&script("keras3.py"), what, "--inter-op", count];
+            let name = format!("inter-op {count}");
+            self.program(self.python.clone(), &args, batch, threads, &name)
+        };
+        vec![setting("1"), setting("2")]
     }
 
     /// The tutorial's epoch in Keras 2.

@@ -36,7 +36,7 @@ pub(super) fn comparisons(tools: &Tools) -> Vec<Comparison> {
             goal,
         }],
     };
-    let keras = |batch| vec![tools.keras3("train", batch, all)];
+    let keras = |batch| tools.keras3("train", batch, all);
     let built = |rival| vec![tools.built(rival, "train", 15, all)];
     vec![
         row("pytorch", "PyTorch as installed", pytorch(all), 15, all, 4.5),

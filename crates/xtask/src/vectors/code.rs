@@ -39,8 +39,8 @@ impl Code {
             let member = member?;
             if member.name().ends_with(b".o") {
                 // A copy, which is aligned as the format wants it.
-                self.object(&member.data(&*bytes)?.to_vec())
-                    .with_context(|| path.display().to_string())?;
+                let aligned = member.data(&*bytes)?.to_vec();
+                self.object(&aligned).with_context(|| path.display().to_string())?;
             }
         }
         Ok(())
