@@ -3,6 +3,10 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod neon;
+mod rivals;
+mod vectors;
+
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -10,12 +14,18 @@ use std::time::Instant;
 const HELP: &str = "\
 cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
+cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
+cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
+cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("check") => check(),
         Some("fmt") => format(&[]),
+        Some("neon") => neon::check(),
+        Some("vectors") => vectors::check(),
+        Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {
             say(HELP);
             Ok(())
@@ -32,7 +42,9 @@ fn check() -> Result<()> {
     cargo(&["test", "--workspace"], &[])?;
     let denied = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(&["doc", "--workspace", "--no-deps"], &denied)?;
+    vectors::check()?;
     other_machines()?;
+    neon::check()?;
     packages()?;
     say(&format!("all checks passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
@@ -73,6 +85,11 @@ fn format(options: &[&str]) -> Result<()> {
     }
     let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
     run("rustfmt", &[&["--edition", "2024"], options, &rooms].concat(), &[])
+}
+
+/// Where cargo builds.
+fn target() -> std::path::PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), Into::into)
 }
 
 /// Runs cargo and fails as it does.

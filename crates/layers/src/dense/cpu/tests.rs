@@ -1,7 +1,6 @@
 //! That the pass which updates on its way is the plain passes one after the other.
 
 use super::*;
-use gradus_tensor::Scratch;
 use gradus_tensor::ndarray::Array2;
 use gradus_testing::Cases;
 use std::sync::Mutex;
@@ -37,7 +36,7 @@ fn one_pass_is_the_three_passes_bit_for_bit() {
         let (x, kernel, dz) = (of(n, i), of(i, j), of(n, j));
         for isa in Isa::available() {
             for threads in [1, 3] {
-                let mut ws = Workspace { pool: Pool::new(threads), scratch: Scratch::default() };
+                let mut ws = Workspace::new(threads);
                 ws.scratch.reserve(scratch(n, i, j));
                 ws.scratch.take(scratch(n, i, j)).fill(f32::NAN);
                 let (mut dx, mut dw) = (Array2::zeros((n, i)), Array2::zeros((i, j)));
