@@ -151,6 +151,20 @@ impl Model {
         &self.network
     }
 
+    /// Whether layers, and the update of a large kernel, may be done together, in fewer passes over
+    /// memory. Default: yes. Without it every activation and every gradient can be looked at.
+    /// Takes effect with the next [`Model::compile`].
+    pub fn set_fused(&mut self, fused: bool) {
+        self.network.set_fused(fused);
+        self.context.fused = fused;
+    }
+
+    /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently.
+    /// Default: no.
+    pub fn set_exact(&mut self, exact: bool) {
+        self.context.workspace.exact = exact;
+    }
+
     /// The network's tensors, to read or to set.
     pub fn fields_mut(&mut self) -> &mut dyn Fields {
         &mut self.network
