@@ -183,8 +183,9 @@ fn link_name<'a>(names: &'a [String], cx: &Context) -> Cow<'a, str> {
 /// What one pass of a link comes to.
 fn amount(link: &[Box<dyn Layer>], x: Shape, y: Shape) -> Work {
     let mut shape = x;
-    let flops = link.iter().map(|layer| {
-        let (x, y) = (shape, layer.output_shape(shape).unwrap_or(y));
+    let flops = link.iter().enumerate().map(|(i, layer)| {
+        let last = i + 1 == link.len();
+        let (x, y) = (shape, if last { y } else { layer.output_shape(shape).unwrap_or(y) });
         shape = y;
         layer.flops(x, y)
     });
