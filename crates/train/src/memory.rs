@@ -126,16 +126,20 @@ impl Memory {
         }
     }
 
-    /// What [`Memory::answers`] gave last.
+    /// How much each sample of the batch counts.
+    pub(crate) fn weights(&self) -> ArrayView1<'_, f32> {
+        ArrayView1::from(self.weights.slice())
+    }
+
+    /// What [`Memory::answer`] worked out last.
     pub(crate) fn answered(&self) -> &Tensor {
         &self.answers
     }
 
-    /// What the network answers: y with its closing activation `head`, one row a sample.
-    pub(crate) fn answers(&mut self, head: Activation, cx: &Context) -> &Tensor {
+    /// Works out what the network answers: y with its closing activation `head`, one row a sample.
+    pub(crate) fn answer(&mut self, head: Activation, cx: &Context) {
         self.answers.slice_mut::<f32>().copy_from_slice(self.y.slice());
         head.forward(cx, &mut self.answers);
-        &self.answers
     }
 }
 
