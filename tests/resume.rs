@@ -80,8 +80,9 @@ fn run(data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Err
     let mut model = Model::build(network(), [SIDE, SIDE, 3], Context::new(Device::Cpu, 1), seed)
         .expect("a model");
     let metrics: Vec<Box<dyn Metric>> = vec![Box::new(Auc::roc()), Box::new(Recall::new())];
+    let weighted: Vec<Box<dyn Metric>> = vec![Box::new(Recall::new())];
     let optimizer = RMSprop::new().momentum(0.5);
-    model.compile_with_metrics(optimizer, CategoricalCrossentropy::new(), metrics)?;
+    model.compile_with_metrics(optimizer, CategoricalCrossentropy::new(), metrics, weighted)?;
     let interrupt = AtomicBool::new(false);
     let best = folder.join("best.safetensors");
     let callbacks: Vec<Box<dyn Callback>> = vec![

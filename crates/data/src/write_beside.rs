@@ -3,9 +3,13 @@
 //! The bytes go to a new file beside the target (the same folder, hence the same file system),
 //! reach the disk (`fsync`), and only then take the target's name: a rename within a file system
 //! is one indivisible act. Whoever looks sees the old file or the new one, never a mixture.
+//!
+//! While it is written the hidden file is locked. A process that is killed leaves its file and
+//! loses the lock, so that the next write of the same target knows what nobody is at any more, and
+//! removes it. (On a file system without locks it stays: a nuisance and no harm.)
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -38,6 +42,7 @@ pub fn write_beside(
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), WriteError> {
     let attempt = || {
+        sweep_beside(path);
         let (temporary, file) = create_beside(path, names())?;
         let result = write_through(file, content).and_then(|()| fs::rename(&temporary, path));
         if result.is_err() {
@@ -59,23 +64,58 @@ fn names() -> impl Iterator<Item = u64> {
     std::iter::repeat_with(|| RandomState::new().hash_one(std::process::id()))
 }
 
-/// A new hidden file in the same folder, of the first of `names` that no file has: what another
-/// writer is at, or left when it was killed, is not touched.
+/// A new hidden file in the same folder, locked, of the first of `names` that no file has: what
+/// another writer is at is not touched.
 fn create_beside(path: &Path, names: impl IntoIterator<Item = u64>) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the path names no file; add a file name")
     })?;
     for number in names {
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{number:016x}"));
+        let mut hidden = prefix(name);
+        hidden.push(format!("{number:016x}"));
         let hidden = folder(path).join(hidden);
         match OpenOptions::new().write(true).create_new(true).open(&hidden) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            file => return Ok((hidden, file?)),
+            Err(error) => return Err(error),
+            // Another writer's sweep may have come between creating and locking.
+            Ok(file) if is_swept(&file, &hidden) => {}
+            Ok(file) => return Ok((hidden, file)),
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Locks a new file, and says whether it was taken away before.
+fn is_swept(file: &File, hidden: &Path) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !hidden.exists()
+}
+
+/// Removes the hidden files that writers of the same target left when they were killed.
+fn sweep_beside(path: &Path) {
+    let Some(prefix) = path.file_name().map(prefix) else { return };
+    let Ok(entries) = fs::read_dir(folder(path)) else { return };
+    let prefix = prefix.as_encoded_bytes();
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let number = name.as_encoded_bytes().strip_prefix(prefix);
+        let ours = number.is_some_and(|n| n.len() == 16 && n.iter().all(u8::is_ascii_hexdigit));
+        // Whoever gets the lock knows that no living process writes the file, and keeps the lock
+        // until the file is gone.
+        if ours
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// `.name.`, with which the hidden files for `name` begin.
+fn prefix(name: &OsStr) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".");
+    hidden
 }
 
 fn folder(path: &Path) -> &Path {
@@ -143,15 +183,25 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_that_a_killed_process_left_is_passed_over_and_stays() {
+    fn what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        let left = folder.path().join(".a.txt.0000000000000007");
-        fs::write(&left, "half").unwrap();
-        let (temporary, _) = create_beside(&path, [7, 8]).unwrap();
-        assert_eq!(temporary, folder.path().join(".a.txt.0000000000000008"));
+        let hidden = |number: u64| folder.path().join(format!(".a.txt.{number:016x}"));
+        let others = [".b.txt.0000000000000001", ".a.txt.backup", ".a.txt.000000000000000g"];
+        others.iter().for_each(|name| fs::write(folder.path().join(name), "mine").unwrap());
+        fs::write(hidden(7), "half").unwrap();
+        let (living, file) = create_beside(&path, [7, 8]).unwrap();
+        assert_eq!(living, hidden(8));
         let error = create_beside(&path, [7, 8]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&left).unwrap(), b"half");
+        write_beside(&path, |file| file.write_all(b"whole")).unwrap();
+        assert!(!hidden(7).exists() && hidden(8).exists());
+        drop(file);
+        write_beside(&path, |file| file.write_all(b"whole")).unwrap();
+        let mut left = names(folder.path());
+        left.sort_unstable();
+        let mut expected = [&others[..], &["a.txt"]].concat();
+        expected.sort_unstable();
+        assert_eq!(left, expected);
     }
 }

@@ -153,6 +153,10 @@ impl Layer for Concatenate {
         Flow::Branches { identity: false }
     }
 
+    fn branch_outputs<'a>(&self, saved: &'a Saved) -> Vec<&'a Tensor> {
+        saved.tensors.iter().take(self.branches.len()).collect()
+    }
+
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
         let shapes = self.named().map(|(n, b)| b.output_shape(x).map_err(|e| e.within(n)));
         self.joined(x, &shapes.collect::<Result<Vec<_>, _>>()?)

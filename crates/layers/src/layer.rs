@@ -45,6 +45,13 @@ pub trait Layer: Fields + Debug + Send + Sync + Any {
         Flow::Chain
     }
 
+    /// What each of the layers inside gave in the last `forward`, in the order of
+    /// [`Layer::children`], where these are branches; `saved` is what `forward` was given. With it a
+    /// number that is lost is followed to the layer that lost it.
+    fn branch_outputs<'a>(&self, _saved: &'a Saved) -> Vec<&'a Tensor> {
+        Vec::new()
+    }
+
     /// The activation that the layer ends in, if it has that option, to be taken off or put back:
     /// see [`Sequential::split_head`](crate::Sequential::split_head).
     fn closing_activation(&mut self) -> Option<&mut Activation> {

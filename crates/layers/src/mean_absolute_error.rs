@@ -9,7 +9,7 @@
 //! Reference    Keras 3, `losses.mean_absolute_error`
 //! ```
 
-use crate::Loss;
+use crate::{Loss, mean_error};
 
 /// The formula for one number: the loss, and its derivative by the prediction.
 pub mod definition {
@@ -37,13 +37,7 @@ impl Loss for MeanAbsoluteError {
         target: &[f32],
         gradient: &mut dyn FnMut(usize, f64),
     ) -> f64 {
-        let (outputs, mut sum) = (prediction.len() as f64, 0.0);
-        for (k, (&p, &t)) in prediction.iter().zip(target).enumerate() {
-            let (loss, slope) = definition::loss(f64::from(p), f64::from(t));
-            sum += loss;
-            gradient(k, slope / outputs);
-        }
-        sum / outputs
+        mean_error::sample(definition::loss, prediction, target, gradient)
     }
 }
 

@@ -170,6 +170,11 @@ impl Layer for Residual {
         Flow::Branches { identity: self.shortcut.is_none() }
     }
 
+    fn branch_outputs<'a>(&self, saved: &'a Saved) -> Vec<&'a Tensor> {
+        let shortcut = self.shortcut.as_ref().map(|_| &saved.tensors[2]);
+        std::iter::once(&saved.tensors[0]).chain(shortcut).collect()
+    }
+
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
         let body = self.body.output_shape(x).map_err(|e| e.within("body"))?;
         let shortcut = match &self.shortcut {

@@ -78,6 +78,11 @@ pub(crate) struct Clipping {
 }
 
 impl Clipping {
+    /// What it does.
+    pub(crate) fn clip(&self) -> Clip {
+        self.clip
+    }
+
     /// # Panics
     /// If the limit is not above 0 and finite.
     pub(crate) fn new(clip: Clip) -> Self {

@@ -187,6 +187,31 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
         F::NAME
     }
 
+    fn description(&self) -> String {
+        let (name, rule, decay) = (F::NAME, &self.rule, &self.decay);
+        let (steps, clip) = (self.accumulation.steps, self.clipping.as_ref().map(Clipping::clip));
+        let ema = self.ema.as_ref().map(Ema::options);
+        format!(
+            "{name} {rule:?}, {decay:?}, clip {clip:?}, (momentum, overwrite_frequency) of the \
+             moving average {ema:?}, gradient_accumulation_steps {steps}"
+        )
+    }
+
+    fn state_bytes(&self, model: &dyn Fields) -> u64 {
+        let slots = self.rule.used().into_iter().filter(|&used| used).count();
+        let tensors =
+            slots + usize::from(self.accumulation.steps > 1) + usize::from(self.ema.is_some());
+        let mut bytes = 0;
+        model.visit(&mut Path::default(), &mut |_, field| {
+            if let Field::Param(param) = field
+                && !param.frozen
+            {
+                bytes += (tensors * param.value.spec().bytes()) as u64;
+            }
+        });
+        bytes
+    }
+
     fn schedule(&self) -> &dyn Schedule {
         &self.schedule
     }
@@ -268,5 +293,69 @@ impl<F: Formula<N>, const N: usize> Fields for Descent<F, N> {
         if let Some(ema) = &mut self.ema {
             ema.visit_mut(path, f);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Adam, Clip, Ema, Optimizer, RMSprop, SGD};
+    use gradus_tensor::{Device, Param, Path, Shape, fields};
+
+    struct Model {
+        w: Param,
+        frozen: Param,
+    }
+
+    fields! { Model: param w, param frozen }
+
+    fn model() -> Model {
+        let zeros = || Param::zeros(Shape::new(&[3, 5]), &Device::Cpu);
+        Model { w: zeros(), frozen: Param { frozen: true, ..zeros() } }
+    }
+
+    /// What the optimizer says that it needs, and what it makes but for the count of its steps.
+    fn bytes(mut optimizer: impl Optimizer) -> [u64; 2] {
+        let (model, mut made) = (model(), 0);
+        optimizer.build(&model, &Device::Cpu);
+        optimizer.visit(&mut Path::default(), &mut |path, field| {
+            if path.as_str() != "optim.iterations" {
+                made += field.value().spec().bytes() as u64;
+            }
+        });
+        [optimizer.state_bytes(&model), made]
+    }
+
+    #[test]
+    fn the_state_is_as_large_as_was_said_before() {
+        assert_eq!(bytes(SGD::new()), [0; 2]);
+        assert_eq!(bytes(RMSprop::new()), [60; 2]);
+        assert_eq!(bytes(RMSprop::new().momentum(0.5).centered(true)), [180; 2]);
+        let all = Adam::new().use_ema(Ema::new()).gradient_accumulation_steps(2);
+        assert_eq!(bytes(all), [240; 2]);
+    }
+
+    #[test]
+    fn every_option_is_in_the_description() {
+        let plain = Adam::new().description();
+        assert_eq!(plain, Adam::default().description());
+        let others = [
+            Adam::new().beta_1(0.8),
+            Adam::new().epsilon(1e-6),
+            Adam::new().weight_decay(1e-3),
+            Adam::new().exclude_from_weight_decay(&["bias"]),
+            Adam::new().clip(Clip::Norm(1.0)),
+            Adam::new().clip(Clip::GlobalNorm(1.0)),
+            Adam::new().use_ema(Ema::new()),
+            Adam::new().use_ema(Ema::new().overwrite_frequency(3)),
+            Adam::new().gradient_accumulation_steps(2),
+        ]
+        .map(|optimizer| optimizer.description());
+        for (i, description) in others.iter().enumerate() {
+            assert!(*description != plain && !others[..i].contains(description), "{description}");
+        }
+        // The learning rate is told apart by the schedule, and the state is no option.
+        let mut built = Adam::new().learning_rate(0.5);
+        built.build(&model(), &Device::Cpu);
+        assert_eq!(built.description(), plain);
     }
 }

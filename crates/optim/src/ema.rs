@@ -64,6 +64,11 @@ impl Ema {
         self
     }
 
+    /// μ, and after how many updates the weights are overwritten.
+    pub(crate) fn options(&self) -> (f64, Option<u64>) {
+        (self.momentum, self.overwrite_frequency)
+    }
+
     pub(crate) fn build(&mut self, model: &dyn Fields, device: &Device) {
         self.state.build(model, device, [true]);
     }

@@ -13,6 +13,14 @@ pub trait Optimizer: Fields + Debug + Send {
     /// Keras's name of the class, such as `RMSprop`.
     fn name(&self) -> &'static str;
 
+    /// The name with every option but the learning rate: what has to be the same for a run to go on
+    /// from a checkpoint.
+    fn description(&self) -> String;
+
+    /// Bytes of the state that [`build`](Optimizer::build) would make for `model`: what is held
+    /// against the memory that there is before any of it is made.
+    fn state_bytes(&self, model: &dyn Fields) -> u64;
+
     /// The learning rate of every step since [`build`](Optimizer::build), the first being step 0.
     /// Who drives the optimizer puts it into `cx.step.learning_rate`, and may put another there.
     fn schedule(&self) -> &dyn Schedule;

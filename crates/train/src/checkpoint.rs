@@ -74,20 +74,6 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Removes what a process that was killed while it wrote has left beside the file.
-    pub(crate) fn sweep(&self) {
-        let Some(name) = self.path.file_name().and_then(|name| name.to_str()) else { return };
-        let folder = self.path.parent().filter(|f| !f.as_os_str().is_empty());
-        let Ok(entries) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else { return };
-        let unfinished = format!(".{name}.");
-        for entry in entries.filter_map(Result::ok) {
-            if entry.file_name().to_str().is_some_and(|found| found.starts_with(&unfinished)) {
-                // A file that stays is a nuisance and no harm.
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-    }
-
     pub(crate) fn is_to_resume(&self) -> bool {
         self.resume && self.path.exists()
     }
@@ -171,7 +157,7 @@ struct Snapshot {
 /// What has to be the same for a run to go on.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// The name, and the rates of some updates, which tell schedules apart.
+    /// With its options, and the rates of some updates, which tell schedules apart.
     optimizer: String,
     /// With its options.
     loss: String,
@@ -198,7 +184,7 @@ impl Identity {
         });
         let metrics = training.metrics.iter();
         Self {
-            optimizer: format!("{} with learning rates {rates:?}", optimizer.name()),
+            optimizer: format!("{} with learning rates {rates:?}", optimizer.description()),
             loss: format!("{loss:?}"),
             data: data.fingerprint(),
             validation: validation.unwrap_or_default(),

@@ -82,12 +82,21 @@ pub enum Error {
          batch_size or smaller images", needed.div_ceil(1_000_000), available / 1_000_000
     )]
     Memory {
-        /// Bytes that training and validation need, beside the weights.
+        /// Bytes that training and validation need beside the weights: activations, gradients and
+        /// the optimizer's state.
         needed: u64,
         /// Bytes that the machine, or the control group of the process, still has.
         available: u64,
         /// Samples in the largest batch.
         batch_size: usize,
+    },
+    /// A metric cannot judge the network's outputs, or not by such targets.
+    #[error("metric {metric}: {reason}")]
+    Metric {
+        /// Its name.
+        metric: String,
+        /// What does not fit, and what to do.
+        reason: String,
     },
     /// `class_weight` has not one number for each class.
     #[error("class_weight has {found} numbers for {expected} classes: give one for each")]

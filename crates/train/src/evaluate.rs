@@ -89,7 +89,7 @@ impl Model {
             let cx = &mut self.context;
             training.step.evaluate(&self.network, cx, &batch, &mut tally);
             let answers = training.step.evaluated().rows::<f32>();
-            metrics.update(answers, batch.targets);
+            metrics.update(answers, batch.targets, training.step.evaluated_weights());
             if let Some(confusion) = &mut confusion {
                 count(confusion, training.step.loss(), threshold, answers, batch.targets);
             }

@@ -190,7 +190,6 @@ impl Model {
         let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
         let identity = fit.checkpoint.is_some().then(|| Identity::of(training, data, steps, fit));
         if let (Some(checkpoint), Some(identity)) = (fit.checkpoint.clone(), &identity) {
-            checkpoint.sweep();
             if checkpoint.is_to_resume() {
                 at = self.resume(&checkpoint, identity, fit)?;
                 progress.message(&checkpoint.greeting(&at, fit.epochs));
@@ -256,8 +255,8 @@ impl Model {
             at.logs.set("accuracy", at.tally.accuracy());
         }
         if !training.metrics.is_empty() {
-            let answers = training.step.answers(&self.network, &self.context).rows();
-            training.metrics.update(answers, batch.targets);
+            let (answers, weights) = training.step.answers(&self.network, &self.context);
+            training.metrics.update(answers, batch.targets, weights);
             for (name, metric) in training.metrics.iter() {
                 at.logs.set(name, metric.result());
             }

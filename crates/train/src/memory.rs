@@ -56,10 +56,11 @@ impl Planned {
         self
     }
 
-    /// How much that is.
+    /// How much that is, on that many threads.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        let floats = self.plan.scratch + self.input.len() + self.input.batch();
+    pub fn bytes(&self, threads: usize) -> u64 {
+        let scratch = self.plan.scratch + threads * self.plan.desk;
+        let floats = scratch + self.input.len() + self.input.batch();
         (4 * floats + 3 * self.plan.output.bytes() + self.plan.bytes()) as u64
     }
 
@@ -126,16 +127,20 @@ impl Memory {
         }
     }
 
-    /// What [`Memory::answers`] gave last.
+    /// How much each sample of the batch counts.
+    pub(crate) fn weights(&self) -> ArrayView1<'_, f32> {
+        ArrayView1::from(self.weights.slice())
+    }
+
+    /// What [`Memory::answer`] worked out last.
     pub(crate) fn answered(&self) -> &Tensor {
         &self.answers
     }
 
-    /// What the network answers: y with its closing activation `head`, one row a sample.
-    pub(crate) fn answers(&mut self, head: Activation, cx: &Context) -> &Tensor {
+    /// Works out what the network answers: y with its closing activation `head`, one row a sample.
+    pub(crate) fn answer(&mut self, head: Activation, cx: &Context) {
         self.answers.slice_mut::<f32>().copy_from_slice(self.y.slice());
         head.forward(cx, &mut self.answers);
-        &self.answers
     }
 }
 

@@ -31,6 +31,7 @@ pub use auc::{Auc, Curve};
 pub use f1_score::{Average, F1Score};
 pub use precision_recall::{Precision, Recall};
 
+use crate::Error;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use std::fmt::Debug;
 
@@ -38,6 +39,16 @@ use std::fmt::Debug;
 pub trait Metric: Debug + Send {
     /// Its column in the history, such as `auc`.
     fn name(&self) -> &str;
+
+    /// Whether it can judge rows of that many predictions by that many targets: asked before the
+    /// first batch, so that what does not fit is an error and no panic. Anything, unless said.
+    ///
+    /// # Errors
+    /// What would have fitted, and what to do.
+    fn accepts(&self, predictions: usize, targets: usize) -> Result<(), String> {
+        let _ = (predictions, targets);
+        Ok(())
+    }
 
     /// Takes in a batch: probabilities N·outputs, targets N·outputs or N·1 as the metric says, and
     /// N weights where samples do not all count 1.
@@ -69,21 +80,42 @@ pub trait Metric: Debug + Send {
 
 /// The metrics of a model, each under a name of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(Vec<(String, Box<dyn Metric>)>);
+pub(crate) struct Metrics(Vec<Named>);
+
+/// A metric of a model.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    /// Whether it sees the weights of samples.
+    weighted: bool,
+    metric: Box<dyn Metric>,
+}
 
 impl Metrics {
-    /// Names that are taken are numbered, as Keras numbers them: `auc`, `auc_1`.
-    pub(crate) fn new(metrics: Vec<Box<dyn Metric>>) -> Self {
+    /// Names that are taken are numbered, as Keras numbers them: `auc`, `auc_1`. One that sees the
+    /// weights of samples is called so first: `weighted_auc`.
+    pub(crate) fn new(plain: Vec<Box<dyn Metric>>, weighted: Vec<Box<dyn Metric>>) -> Self {
         let mut names = vec!["loss".to_owned(), "accuracy".to_owned(), "lr".to_owned()];
-        let named = metrics.into_iter().map(|metric| {
-            let plain = metric.name().to_owned();
-            let numbered = (1..).map(|n| format!("{plain}_{n}"));
-            let mut free = std::iter::once(plain.clone()).chain(numbered);
+        let plain = plain.into_iter().map(|metric| (false, metric));
+        let all = plain.chain(weighted.into_iter().map(|metric| (true, metric)));
+        let named = all.map(|(weighted, metric)| {
+            let own = metric.name().to_owned();
+            let second = if weighted { format!("weighted_{own}") } else { own.clone() };
+            let numbered = (1..).map(|n| format!("{second}_{n}"));
+            let mut free = [own, second.clone()].into_iter().chain(numbered);
             let name = free.find(|name| !names.contains(name)).expect("numbers do not end");
             names.push(name.clone());
-            (name, metric)
+            Named { name, weighted, metric }
         });
         Self(named.collect())
+    }
+
+    /// Whether all can judge rows of that many predictions by that many targets.
+    pub(crate) fn accept(&self, predictions: usize, targets: usize) -> Result<(), Error> {
+        self.0.iter().try_for_each(|Named { name, metric, .. }| {
+            let refused = |reason| Error::Metric { metric: name.clone(), reason };
+            metric.accepts(predictions, targets).map_err(refused)
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -91,11 +123,11 @@ impl Metrics {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &dyn Metric)> {
-        self.0.iter().map(|(name, metric)| (name.as_str(), metric.as_ref()))
+        self.0.iter().map(|named| (named.name.as_str(), named.metric.as_ref()))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Metric>> {
-        self.0.iter_mut().map(|(_, metric)| metric)
+        self.0.iter_mut().map(|named| &mut named.metric)
     }
 
     pub(crate) fn reset(&mut self) {
@@ -103,8 +135,37 @@ impl Metrics {
     }
 
     /// Takes a batch in.
-    pub(crate) fn update(&mut self, answers: ArrayView2<'_, f32>, targets: ArrayView2<'_, f32>) {
-        self.iter_mut().for_each(|metric| metric.update(answers, targets, None));
+    pub(crate) fn update(
+        &mut self,
+        answers: ArrayView2<'_, f32>,
+        targets: ArrayView2<'_, f32>,
+        weights: ArrayView1<'_, f32>,
+    ) {
+        for Named { weighted, metric, .. } in &mut self.0 {
+            metric.update(answers, targets, weighted.then_some(weights));
+        }
+    }
+}
+
+/// Refuses targets that are not as many as the predictions.
+fn one_for_each(predictions: usize, targets: usize) -> Result<(), String> {
+    match predictions == targets {
+        true => Ok(()),
+        false => Err(format!(
+            "it takes a target for each of the network's {predictions} outputs, the data has \
+             {targets}: set its class_mode, or take another metric"
+        )),
+    }
+}
+
+/// Refuses targets that are not the index of a class.
+fn an_index(targets: usize) -> Result<(), String> {
+    match targets {
+        1 => Ok(()),
+        _ => Err(format!(
+            "it takes the index of a class as the only target, the data has {targets}: set its \
+             class_mode to sparse, or take the metric without `sparse`"
+        )),
     }
 }
 

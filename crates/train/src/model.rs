@@ -100,19 +100,23 @@ impl Model {
         optimizer: impl Optimizer + 'static,
         loss: impl Loss + 'static,
     ) -> Result<(), Error> {
-        self.compile_with_metrics(optimizer, loss, Vec::new())
+        self.compile_with_metrics(optimizer, loss, Vec::new(), Vec::new())
     }
 
     /// Makes the model ready to learn, and to be measured by more than its loss and the accuracy
-    /// that goes with it: Keras's `metrics=[…]`, which do not see the weights of samples.
+    /// that goes with it: Keras's `metrics=[…]`, for which all samples count the same, and its
+    /// `weighted_metrics=[…]`, for which they count as in the loss: by the weights that the data
+    /// gives, and in training by `class_weight` too.
     ///
     /// # Errors
-    /// As [`Model::compile`].
+    /// As [`Model::compile`]. A metric that does not fit the network's outputs and the data's targets
+    /// is an [`Error::Metric`] of [`Model::fit`] and [`Model::evaluate`], before the first batch.
     pub fn compile_with_metrics(
         &mut self,
         optimizer: impl Optimizer + 'static,
         mut loss: impl Loss + 'static,
         metrics: Vec<Box<dyn Metric>>,
+        weighted_metrics: Vec<Box<dyn Metric>>,
     ) -> Result<(), Error> {
         self.network.split_head(|head| loss.take_logits(head));
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
@@ -122,7 +126,7 @@ impl Model {
             step,
             rate: None,
             before: self.updates(),
-            metrics: Metrics::new(metrics),
+            metrics: Metrics::new(metrics, weighted_metrics),
         });
         Ok(())
     }
@@ -165,7 +169,9 @@ impl Model {
         self.context.workspace.exact = exact;
     }
 
-    /// The network's tensors, to read or to set.
+    /// The network's tensors, to read or to set. To freeze a layer use [`Model::set_trainable`]: a
+    /// layer works its gradients out together, so that where only some of its parameters are marked
+    /// as frozen here, the others' gradients may be those of an earlier step.
     pub fn fields_mut(&mut self) -> &mut dyn Fields {
         &mut self.network
     }
@@ -245,7 +251,7 @@ impl Model {
         let input = self.input(n);
         if !self.asked.as_ref().is_some_and(|memory| memory.holds(n)) {
             let planned = Planned::new(&self.network, input, Mode::Infer)?;
-            afford(planned.bytes(), n)?;
+            afford(planned.bytes(self.context.workspace.pool.threads()), n)?;
             self.asked = Some(planned.make(&mut self.context));
         }
         let memory = self.asked.as_mut().expect("made just now");
@@ -302,6 +308,7 @@ impl Model {
         if sparse && found > outputs.last() {
             return Err(Error::Classes { expected: outputs.last(), found, names });
         }
+        training.metrics.accept(outputs.last(), wanted)?;
         let input = self.input(data.batch_size());
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         training.step.plan(&self.network, input, &mut self.context)

@@ -9,14 +9,16 @@
 //! ```
 
 use crate::{Memory, Model};
-use gradus_layers::Sequential;
+use gradus_layers::{Layer, Saved, Sequential};
 use gradus_tensor::{Field, Fields, Path, Tensor};
+use std::any::Any;
 use std::fmt;
 
 /// A number of the last training step that is NaN or infinite, while all before it were finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotFinite {
-    /// `the images`, `the output of conv2d_1`, `the gradient of dense.kernel`, `dense.kernel`.
+    /// `the images`, `the output of conv2d_1`, `the gradient of dense.kernel`, `dense.kernel`. A
+    /// layer within others is named by its path: `residual_2.body.conv2d`.
     pub place: String,
     /// Which of its numbers, row-major.
     pub index: usize,
@@ -48,10 +50,28 @@ impl Model {
 
 fn in_activations(network: &Sequential, memory: &Memory) -> Option<NotFinite> {
     let images = lost(|| "the images".to_owned(), &memory.x);
-    images.or_else(|| {
-        let mut outputs = network.activations(&memory.saved, &memory.y);
-        outputs.find_map(|(name, output)| lost(|| format!("the output of {name}"), output))
-    })
+    images.or_else(|| in_layer(network, &mut Path::default(), &memory.saved, &memory.y))
+}
+
+/// The innermost layer first: what a container gives is lost where one of its layers lost it.
+fn in_layer(layer: &dyn Layer, path: &mut Path, saved: &Saved, y: &Tensor) -> Option<NotFinite> {
+    let inner: Vec<(&str, &Tensor)> = match (layer as &dyn Any).downcast_ref::<Sequential>() {
+        Some(chain) => chain.activations(saved, y).collect(),
+        None => {
+            let names = layer.children().into_iter().map(|(name, _)| name);
+            names.zip(layer.branch_outputs(saved)).collect()
+        }
+    };
+    let children = layer.children();
+    for ((name, output), saved) in inner.into_iter().zip(&saved.inner) {
+        let child = children.iter().find(|(child, _)| *child == name);
+        let found = child
+            .and_then(|(_, child)| path.within(name, |path| in_layer(*child, path, saved, output)));
+        if found.is_some() {
+            return found;
+        }
+    }
+    lost(|| format!("the output of {path}"), y)
 }
 
 /// Gradients come about from the last layer to the first, and the weights move after them.

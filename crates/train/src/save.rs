@@ -16,10 +16,10 @@ use gradus_layers::{Config, ConfigError, Described, Layer, Registry, Sequential,
 use gradus_tensor::{Context, Fields, Path as Name, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The version of what stands in `model.json`.
 const FORMAT: u32 = 1;
@@ -94,13 +94,15 @@ impl Model {
     /// # Errors
     /// If something cannot be written. No version appears then.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<PathBuf, Error> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let folder = folder.as_ref();
         fs::create_dir_all(folder).map_err(at(folder))?;
-        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let hidden = folder.join(format!(".saving-{process}-{count}"));
-        let _ = fs::remove_dir_all(&hidden); // left over by a process that had the same number
+        sweep(folder);
+        let number = RandomState::new().hash_one(std::process::id());
+        let hidden = folder.join(format!("{HIDDEN}{number:016x}"));
         fs::create_dir(&hidden).map_err(at(&hidden))?;
+        // Held until the folder has its number: see `sweep`.
+        let lock = File::open(&hidden).ok();
+        let _ = lock.as_ref().map(File::try_lock);
         let saved = self.write_into(&hidden).and_then(|()| publish(&hidden, folder));
         if saved.is_err() {
             let _ = fs::remove_dir_all(&hidden);
@@ -191,6 +193,28 @@ impl Model {
             let kept = weights.next().expect("as many tensors as were copied");
             field.into_value().slice_mut::<f32>().copy_from_slice(kept.slice());
         });
+    }
+}
+
+/// How the folder of a version begins while it is written.
+const HIDDEN: &str = ".saving-";
+
+/// Removes the hidden folders of processes that were killed while they saved. One that lives holds
+/// a lock on its folder, wherever folders can be locked; elsewhere they stay.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(HIDDEN));
+        // Between making a folder and locking it no time is worth speaking of, but it is not
+        // nothing: one that is empty may be new.
+        let full = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_some());
+        if ours
+            && full()
+            && let Ok(lock) = File::open(entry.path())
+            && lock.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

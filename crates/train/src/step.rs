@@ -8,7 +8,8 @@ use crate::available::afford;
 use crate::{Batch, Error, Memory, Planned};
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
-use gradus_tensor::{Context, Path, Phase, Shape, Tensor, Work};
+use gradus_tensor::{Context, Field, Fields as _, Path, Phase, Shape, Tensor, Work};
+use ndarray::{ArrayView1, ArrayView2};
 
 /// What a profile calls that which belongs to no layer.
 const LOSS: &str = "loss";
@@ -24,6 +25,9 @@ pub struct Step {
     dy: Tensor,
     /// How much a sample of each class counts in training; empty where all count the same.
     class_weight: Vec<f32>,
+    /// Bytes of gradients and of the optimizer's state that are made and not yet written: the system
+    /// gives zeros when they are first touched, and counts them as free until then.
+    untouched: u64,
     /// Kept, so that walking the model in a step allocates nothing.
     path: Path,
 }
@@ -40,11 +44,12 @@ impl Step {
         loss: Box<dyn Loss>,
         mut optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
+        let untouched = optimizer.state_bytes(network) + gradient_bytes(network);
+        let [training, validation] = memories(network, loss.as_ref(), input, untouched, cx)?;
         optimizer.build(network, &cx.device);
-        let [training, validation] = memories(network, loss.as_ref(), input, cx)?;
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         let (class_weight, path) = (Vec::new(), Path::default());
-        Ok(Self { loss, optimizer, training, validation, dy, class_weight, path })
+        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
@@ -58,7 +63,8 @@ impl Step {
         cx: &mut Context,
     ) -> Result<(), Error> {
         if !self.training.holds(input.batch()) {
-            [self.training, self.validation] = memories(network, self.loss.as_ref(), input, cx)?;
+            let (loss, untouched) = (self.loss.as_ref(), self.untouched);
+            [self.training, self.validation] = memories(network, loss, input, untouched, cx)?;
             self.dy = Tensor::zeros(self.training.output().spec(), &cx.device);
         }
         Ok(())
@@ -75,9 +81,16 @@ impl Step {
         self.optimizer.as_mut()
     }
 
-    /// The answers to the last batch that was judged.
-    pub(crate) fn evaluated(&self) -> &Tensor {
+    /// The network's answers to the last batch that was judged, one row a sample: probabilities,
+    /// where it ends in a softmax or sigmoid.
+    #[must_use]
+    pub fn evaluated(&self) -> &Tensor {
         self.validation.answered()
+    }
+
+    /// How much each sample of that batch counted.
+    pub(crate) fn evaluated_weights(&self) -> ArrayView1<'_, f32> {
+        self.validation.weights()
     }
 
     /// The loss.
@@ -154,16 +167,22 @@ impl Step {
         tally.loss_sum += penalty * batch.images.dim().0 as f64;
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
         cx.step.step += 1;
+        self.untouched = 0;
     }
 
-    /// What the network answered to the last training batch: its outputs behind the activation
-    /// that was taken off its end.
-    pub(crate) fn answers(&mut self, network: &Sequential, cx: &Context) -> &Tensor {
-        self.training.answers(network.head(), cx)
+    /// What the network answered to the last training batch, its outputs behind the activation
+    /// that was taken off its end; and how much each sample counted, its class's weight included.
+    pub(crate) fn answers(
+        &mut self,
+        network: &Sequential,
+        cx: &Context,
+    ) -> (ArrayView2<'_, f32>, ArrayView1<'_, f32>) {
+        self.training.answer(network.head(), cx);
+        (self.training.answered().rows(), self.training.weights())
     }
 
-    /// Judges one batch with frozen statistics; loss and hits go into `tally`. Returns the
-    /// network's answers, one row a sample: probabilities, where it ends in a softmax or sigmoid.
+    /// Judges one batch with frozen statistics; loss and hits go into `tally`, the answers are in
+    /// [`Step::evaluated`].
     ///
     /// # Panics
     /// If the batch is larger than planned.
@@ -173,7 +192,7 @@ impl Step {
         cx: &mut Context,
         batch: &Batch<'_>,
         tally: &mut Tally,
-    ) -> &Tensor {
+    ) {
         self.validation.load(batch.images);
         self.validation.load_targets(batch, &[]);
         let Memory { x, targets, weights, y, saved, .. } = &mut self.validation;
@@ -182,15 +201,29 @@ impl Step {
         self.loss.evaluate(cx, y, target, None, tally);
         let penalty = regularizer::penalty(cx, &mut self.path, network);
         tally.loss_sum += penalty * batch.images.dim().0 as f64;
-        self.validation.answers(network.head(), cx)
+        self.validation.answer(network.head(), cx);
     }
 }
 
-/// The memory of training and of validation: planned, held against what there is, made.
+/// What the gradients of a network take: they are made when it is built, and written first in
+/// training.
+fn gradient_bytes(network: &Sequential) -> u64 {
+    let mut bytes = 0;
+    network.visit(&mut Path::default(), &mut |_, field| {
+        if let Field::Param(param) = field {
+            bytes += param.grad.spec().bytes() as u64;
+        }
+    });
+    bytes
+}
+
+/// The memory of training and of validation: planned, held with `besides` against what there is,
+/// made.
 fn memories(
     network: &Sequential,
     loss: &dyn Loss,
     input: Shape,
+    besides: u64,
     cx: &mut Context,
 ) -> Result<[Memory; 2], Error> {
     let planned = |mode| {
@@ -199,6 +232,8 @@ fn memories(
         Ok::<_, Error>(planned.with_targets(targets))
     };
     let (training, validation) = (planned(Mode::Train)?, planned(Mode::Infer)?);
-    afford(training.bytes() + validation.bytes(), input.batch())?;
+    let threads = cx.workspace.pool.threads();
+    let bytes = training.bytes(threads) + validation.bytes(threads);
+    afford(bytes + besides, input.batch())?;
     Ok([training.make(cx), validation.make(cx)])
 }

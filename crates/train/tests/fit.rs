@@ -1,11 +1,17 @@
 //! The arguments of `fit` and the callbacks, on a network of one layer.
 
-use gradus_layers::{Activation, CategoricalCrossentropy, Dense, Flatten, Sequential};
-use gradus_optim::{Ema, RMSprop};
-use gradus_tensor::{Context, Device, Fields, Path};
+use gradus_layers::{
+    Activation, CategoricalCrossentropy, Concatenate, Conv2D, Dense, Flatten, Residual, Sequential,
+};
+use gradus_optim::{Ema, Optimizer, RMSprop, Schedule};
+use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path};
+use gradus_train::metrics::{
+    Average, F1Score, Metric, Precision, categorical_accuracy, sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+};
 use gradus_train::{
-    Batch, Batches, CSVLogger, Callback, Control, Error, Fit, History, LearningRateScheduler,
-    Mixed, Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
+    Batch, Batches, CSVLogger, Callback, Checkpoint, Control, Error, Fit, History,
+    LearningRateScheduler, Mixed, Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
 };
 use ndarray::{Array2, Array4, s};
 
@@ -147,6 +153,158 @@ fn the_first_layer_that_loses_a_number_is_named() {
     assert_eq!(lost("dense.kernel", 0.5), None);
     assert_eq!(lost("dense.kernel", f32::NAN).as_deref(), Some("the output of dense"));
     assert_eq!(lost("dense.bias", f32::NEG_INFINITY).as_deref(), Some("the output of dense"));
+}
+
+#[test]
+fn a_layer_within_others_that_loses_a_number_is_named_by_its_path() {
+    let conv = || Conv2D::new(1, 1);
+    let ways = Concatenate::new().branch(conv()).branch(Sequential::new().add(conv()).add(conv()));
+    let block = || Residual::new(Sequential::new().add(conv()).add(conv())).shortcut(conv());
+    let network = Sequential::new().add(block()).add(ways).add(Flatten).add(Dense::new(2));
+    let mut model = Model::build(network, [1, 1, 1], Context::new(Device::Cpu, 1), 7).unwrap();
+    let places = [
+        "residual.body.conv2d",
+        "residual.body.conv2d_1",
+        "residual.shortcut",
+        "concatenate.branch_1",
+        "concatenate.branch_2.conv2d_1",
+        "dense",
+    ];
+    for place in places {
+        model.compile(RMSprop::new().learning_rate(0.0), CategoricalCrossentropy::new()).unwrap();
+        model.fields_mut().visit_mut(&mut Path::default(), &mut |path, field| {
+            let lost = path.as_str().strip_suffix(".bias") == Some(place);
+            field.into_value().slice_mut::<f32>().fill(if lost { f32::NAN } else { 0.5 });
+        });
+        // In a second step every weight would be lost.
+        let fit = Fit { steps_per_epoch: Some(1), ..quiet(1, Vec::new()) };
+        model.fit(&mut Pixels::new(), fit).unwrap();
+        let found = model.first_not_finite().unwrap().place;
+        assert_eq!(found, format!("the output of {place}"));
+    }
+}
+
+#[test]
+fn a_metric_that_does_not_fit_is_an_error_before_the_first_step() {
+    let metrics: [(Box<dyn Metric>, &str); 4] = [
+        (Box::new(F1Score::new(3, Average::Macro)), "f1_score: it was made for 3 classes"),
+        (
+            Box::new(sparse_categorical_accuracy()),
+            "sparse_categorical_accuracy: it takes the index",
+        ),
+        (Box::new(Precision::new().class_id(2)), "precision: class_id is 2"),
+        (Box::new(sparse_top_k_categorical_accuracy(1)), "sparse_top_k_categorical_accuracy: it"),
+    ];
+    for (metric, expected) in metrics {
+        let mut model = model();
+        let loss = CategoricalCrossentropy::new();
+        model.compile_with_metrics(RMSprop::new(), loss, vec![metric], Vec::new()).unwrap();
+        let error = model.fit(&mut Pixels::new(), quiet(1, Vec::new())).unwrap_err();
+        assert!(matches!(error, Error::Metric { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(model.updates(), 0);
+        let error = model.evaluate(&mut Pixels::new(), None).unwrap_err();
+        assert!(matches!(error, Error::Metric { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_weighted_metric_counts_samples_as_the_loss_does() {
+    let mut model = model();
+    let metric = || -> Vec<Box<dyn Metric>> { vec![Box::new(categorical_accuracy())] };
+    let optimizer = RMSprop::new().learning_rate(0.0);
+    let loss = CategoricalCrossentropy::new();
+    model.compile_with_metrics(optimizer, loss, metric(), metric()).unwrap();
+    // Every pixel is taken for a bright one: four of eight are.
+    model.fields_mut().visit_mut(&mut Path::default(), &mut |path, field| {
+        let values = field.into_value().slice_mut::<f32>();
+        values.fill(0.0);
+        if path.as_str() == "dense.bias" {
+            values[1] = 1.0;
+        }
+    });
+    let fit = Fit { class_weight: vec![1.0, 3.0], ..quiet(1, Vec::new()) };
+    let history = model.fit(&mut Pixels::new(), fit).unwrap();
+    assert_eq!(history.last("categorical_accuracy"), Some(0.5));
+    assert_eq!(history.last("weighted_categorical_accuracy"), Some(0.75));
+    // Evaluation knows no class weights.
+    let evaluation = model.evaluate(&mut Pixels::new(), None).unwrap();
+    let figures = ["categorical_accuracy", "weighted_categorical_accuracy"];
+    assert_eq!(evaluation.metrics, figures.map(|name| (name.to_owned(), 0.5)));
+}
+
+#[test]
+fn state_that_no_memory_can_hold_is_refused_before_it_is_made() {
+    /// Needs more than any machine has.
+    #[derive(Debug)]
+    struct Vast(RMSprop);
+    impl Fields for Vast {
+        fn visit(&self, path: &mut Path, f: &mut dyn FnMut(&Path, Field<'_>)) {
+            self.0.visit(path, f);
+        }
+        fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, FieldMut<'_>)) {
+            self.0.visit_mut(path, f);
+        }
+    }
+    impl Optimizer for Vast {
+        fn name(&self) -> &'static str {
+            "Vast"
+        }
+        fn description(&self) -> String {
+            self.0.description()
+        }
+        fn state_bytes(&self, _: &dyn Fields) -> u64 {
+            1 << 60
+        }
+        fn schedule(&self) -> &dyn Schedule {
+            Optimizer::schedule(&self.0)
+        }
+        fn build(&mut self, _: &dyn Fields, _: &Device) {
+            panic!("made, though there is not the memory for it");
+        }
+        fn step(&mut self, cx: &mut Context, model: &mut dyn Fields) {
+            self.0.step(cx, model);
+        }
+    }
+    if !cfg!(target_os = "linux") {
+        return eprintln!("skipped: how much memory there is, is known on Linux only");
+    }
+    let network = Sequential::new().add(Flatten).add(Dense::new(2));
+    let mut model = Model::build(network, [1, 1, 1], Context::new(Device::Cpu, 1), 7).unwrap();
+    let error = model.compile(Vast(RMSprop::new()), CategoricalCrossentropy::new()).unwrap_err();
+    assert!(matches!(error, Error::Memory { needed: 0x1000_0000_0000_0000.., .. }), "{error}");
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_options_of_its_optimizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let run = |epochs, optimizer: RMSprop| {
+        let mut model = model();
+        model.compile(optimizer, CategoricalCrossentropy::new()).unwrap();
+        let checkpoint = Some(Checkpoint::new(&path).resume(true));
+        model.fit(&mut Pixels::new(), Fit { checkpoint, ..quiet(epochs, Vec::new()) })
+    };
+    run(1, RMSprop::new().rho(0.8)).unwrap();
+    for other in [RMSprop::new(), RMSprop::new().rho(0.8).weight_decay(0.1)] {
+        let error = run(2, other).unwrap_err().to_string();
+        assert!(error.contains("another optimizer") && error.contains("rho: 0.8"), "{error}");
+    }
+    assert_eq!(run(2, RMSprop::new().rho(0.8)).unwrap().len(), 2);
+}
+
+#[test]
+fn a_save_sweeps_what_a_killed_one_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join(".saving-7-0");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("model.json"), "{").unwrap();
+    let mut model = model();
+    model.fit(&mut Pixels::new(), quiet(1, Vec::new())).unwrap();
+    let saved = model.save(folder.path()).unwrap();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(names, [saved]);
 }
 
 #[test]

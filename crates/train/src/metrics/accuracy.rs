@@ -10,7 +10,7 @@
 //! Reference    Keras 3, `metrics/accuracy_metrics.py`
 //! ```
 
-use super::{Metric, each_sample, ratio};
+use super::{Metric, an_index, each_sample, one_for_each, ratio};
 use gradus_layers::{Accuracy, argmax};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -108,6 +108,15 @@ impl Hit {
 impl Metric for MeanAccuracy {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn accepts(&self, predictions: usize, targets: usize) -> Result<(), String> {
+        match self.hit {
+            Hit::Exact(Accuracy::SparseCategorical) | Hit::Top { sparse: true, .. } => {
+                an_index(targets)
+            }
+            _ => one_for_each(predictions, targets),
+        }
     }
 
     fn update(

@@ -14,7 +14,7 @@
 //!              between Precision-Recall and ROC Curves. ICML 2006, section 4
 //! ```
 
-use super::{Metric, each_sample, ratio};
+use super::{Metric, each_sample, one_for_each, ratio};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// Which curve.
@@ -91,6 +91,10 @@ fn slice_of(curve: Curve, low: (f64, f64), high: (f64, f64), (so, not): (f64, f6
 impl Metric for Auc {
     fn name(&self) -> &str {
         "auc"
+    }
+
+    fn accepts(&self, predictions: usize, targets: usize) -> Result<(), String> {
+        one_for_each(predictions, targets)
     }
 
     fn update(

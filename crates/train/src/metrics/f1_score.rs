@@ -10,7 +10,7 @@
 //! Reference    Keras 3, `metrics/f_score_metrics.py`
 //! ```
 
-use super::{Metric, each_sample};
+use super::{Metric, each_sample, one_for_each};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// Keras's `epsilon`.
@@ -73,6 +73,17 @@ fn f1([hit, wrong, missed]: [f64; 3]) -> f64 {
 impl Metric for F1Score {
     fn name(&self) -> &str {
         "f1_score"
+    }
+
+    fn accepts(&self, predictions: usize, targets: usize) -> Result<(), String> {
+        let classes = self.sums.len() / 3;
+        if predictions != classes {
+            return Err(format!(
+                "it was made for {classes} classes, the network has {predictions} outputs: make it \
+                 for as many"
+            ));
+        }
+        one_for_each(predictions, targets)
     }
 
     fn update(

@@ -11,7 +11,7 @@
 //! Reference    Keras 3, `metrics/confusion_metrics.py`
 //! ```
 
-use super::{Metric, each_sample, is_among_top, ratio};
+use super::{Metric, each_sample, is_among_top, one_for_each, ratio};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// When a label is called.
@@ -92,6 +92,15 @@ macro_rules! ratio_of_calls {
         impl Metric for $metric {
             fn name(&self) -> &str {
                 $name
+            }
+
+            fn accepts(&self, predictions: usize, targets: usize) -> Result<(), String> {
+                if let Some(class) = self.calls.class_id.filter(|&class| class >= predictions) {
+                    return Err(format!(
+                        "class_id is {class}, the network has {predictions} outputs, counted from 0"
+                    ));
+                }
+                one_for_each(predictions, targets)
             }
 
             fn update(
