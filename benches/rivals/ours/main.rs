@@ -12,6 +12,8 @@
 mod conv2d;
 mod epoch;
 mod network;
+#[path = "../../common/reference.rs"]
+mod reference;
 
 use clap::{Parser, ValueEnum};
 use gradus::tensor::simd::Isa;

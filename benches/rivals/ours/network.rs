@@ -1,11 +1,8 @@
 //! The reference training step and inference: a batch in memory, the tutorial's network.
 
+use crate::reference::Reference;
 use crate::{Args, report};
-use gradus::layers::{Loss, Tally};
 use gradus::prelude::*;
-use gradus::tensor::Shape;
-use gradus::train::{Batch, Step};
-use ndarray::{Array2, Array4};
 
 /// The network's parameters, moving means and variances too.
 pub(crate) fn parameters() -> usize {
@@ -16,50 +13,12 @@ pub(crate) fn parameters() -> usize {
 
 /// Dropout, loss, accuracy and RMSprop included.
 pub(crate) fn train(args: &Args) {
-    let mut reference = Reference::new(args);
+    let mut reference = Reference::new(args.batch, args.threads);
     report("train", args.batch as f64, args.seconds, || reference.train());
 }
 
 /// Loss and accuracy are counted too, which the rivals' inference leaves out.
 pub(crate) fn infer(args: &Args) {
-    let mut reference = Reference::new(args);
+    let mut reference = Reference::new(args.batch, args.threads);
     report("infer", args.batch as f64, args.seconds, || reference.infer());
-}
-
-struct Reference {
-    network: Sequential,
-    context: Context,
-    step: Step,
-    images: Array4<f32>,
-    targets: Array2<f32>,
-}
-
-impl Reference {
-    fn new(args: &Args) -> Self {
-        let n = args.batch;
-        let input = Shape::new(&[n, 128, 128, 3]);
-        let mut network = models::dogs_vs_cats();
-        network.build_on(input, &Device::Cpu, 0).expect("the layers fit");
-        let mut context = Context::new(Device::Cpu, args.threads);
-        context.step.learning_rate = 1e-3;
-        let mut loss = CategoricalCrossentropy::new();
-        network.split_head(|head| loss.take_logits(head));
-        let optimizer = Box::new(RMSprop::default());
-        let step = Step::new(&network, input, &mut context, Box::new(loss), optimizer);
-        let images = Array4::from_shape_fn((n, 128, 128, 3), |(n, h, w, c)| {
-            ((n * 7 + h * 3 + w * 5 + c * 11) % 256) as f32 / 255.0
-        });
-        let targets = Array2::from_shape_fn((n, 2), |(i, k)| f32::from(u8::from(i % 2 == k)));
-        Self { network, context, step: step.expect("a plan"), images, targets }
-    }
-
-    fn train(&mut self) {
-        let batch = Batch::new(self.images.view(), self.targets.view());
-        self.step.train(&mut self.network, &mut self.context, &batch, &mut Tally::default());
-    }
-
-    fn infer(&mut self) {
-        let batch = Batch::new(self.images.view(), self.targets.view());
-        self.step.evaluate(&self.network, &mut self.context, &batch, &mut Tally::default());
-    }
 }

@@ -180,7 +180,7 @@ impl BatchNormalization {
     }
 
     /// The normalization with these statistics: mean, the rest of the mean, variance.
-    pub(crate) fn normalization<'a>(
+    fn normalization<'a>(
         &'a self,
         [mean, rest, variance]: [&'a [f32]; 3],
     ) -> Normalization<'a, f32> {

@@ -259,7 +259,7 @@ impl Conv2D {
         self
     }
 
-    pub(crate) fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
+    fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
         let Options {
             filters, kernel_size: [r, s], strides, padding, dilation_rate, groups, ..
         } = self.options;
@@ -277,14 +277,18 @@ impl Conv2D {
         self.geometry(x.shape()).expect("an x of the planned shape")
     }
 
+    /// What the engine does to z before it writes it.
+    fn epilogue(&self, relu: bool) -> cpu::Epilogue<'_> {
+        let bias = (!self.bias.is_empty()).then(|| self.bias.value.view());
+        cpu::Epilogue { bias, relu }
+    }
+
     /// z from x, or y where `relu` says so.
     pub(crate) fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
         let g = self.planned(x);
         match &cx.device {
             Device::Cpu => {
-                let bias = (!self.bias.is_empty()).then(|| self.bias.value.view());
-                let epilogue = cpu::Epilogue { bias, relu };
-                let kernel = self.kernel.value.view();
+                let (kernel, epilogue) = (self.kernel.value.view(), self.epilogue(relu));
                 cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, z.view_mut());
             }
             Device::Cuda(gpu) => match *gpu {},
@@ -303,9 +307,8 @@ impl Conv2D {
     ) -> Option<&'a [f32]> {
         match &cx.device {
             Device::Cpu => {
-                let bias = (!self.bias.is_empty()).then(|| self.bias.value.view());
-                let relu = self.options.activation == Activation::Relu;
-                let (epilogue, kernel) = (cpu::Epilogue { bias, relu }, self.kernel.value.view());
+                let epilogue = self.epilogue(self.options.activation == Activation::Relu);
+                let kernel = self.kernel.value.view();
                 let (ws, x, y) = (&mut cx.workspace, x.view(), y.view_mut());
                 cpu::forward_with_moments(ws, g, x, kernel, epilogue, shift, y)
             }

@@ -9,7 +9,7 @@
 //! Images are N·H·W·C, so the taps of one kernel row and all channels are side by side in memory:
 //! neither loop needs x in another order, and no copy of x is made ("im2col").
 
-use gradus_tensor::simd::V;
+use gradus_tensor::simd::{self, V};
 
 /// Filters that [`outer`] takes at once.
 pub(super) const GROUP: usize = 32;
@@ -350,13 +350,9 @@ pub(super) fn part(floats: &[f32], (i, n): (usize, usize)) -> &[f32] {
 /// Asks for the floats to be fetched into the second-level cache.
 #[inline(always)]
 fn prefetch(floats: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
     for line in floats.chunks(16) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: part of SSE, which every x86-64 machine has; the address is that of a float.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        simd::prefetch(line.as_ptr());
     }
-    let _ = floats;
 }
 
 /// # Safety

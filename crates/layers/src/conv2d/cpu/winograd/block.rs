@@ -258,10 +258,11 @@ fn transform_gradient_by<const W: usize, const FMA: bool>(
         let place @ [image, row, column] = of.place(tile);
         let [rows, columns] = of.within(place);
         let pixel = (image * p + row) * q + column;
-        let mut patch = Line([[0.0; GROUP]; OUTPUTS * OUTPUTS]);
+        let mut patch;
         let (dz, pixel, line) = if rows == OUTPUTS && columns == OUTPUTS {
             (&dz[pixel * filters + first..], filters, q * filters)
         } else {
+            patch = Line([[0.0; GROUP]; OUTPUTS * OUTPUTS]);
             for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                 let from = &dz[(pixel + i * q + j) * filters + first..][..width];
                 patch.0[i * OUTPUTS + j][..width].copy_from_slice(from);
