@@ -1,0 +1,10 @@
+//! A trained network in forms that other programs load, and theirs in ours.
+//!
+//! One file for each form. None needs the program that it writes for: the messages are declared by
+//! hand, a few lines for each format.
+#![doc = include_str!("../README.md")]
+
+mod error;
+
+pub use error::Error;
+pub use gradus_layers as layers;
