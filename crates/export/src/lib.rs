@@ -5,6 +5,12 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod export;
+mod graph;
+mod names;
+mod onnx;
 
 pub use error::Error;
+pub use export::Export;
 pub use gradus_layers as layers;
+pub use onnx::{Layout, Onnx};
