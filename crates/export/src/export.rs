@@ -2,8 +2,11 @@
 
 use crate::Error;
 use crate::graph::Graph;
+use gradus_data::{WriteError, write_beside};
 use gradus_layers::{Layer as _, Sequential};
 use gradus_tensor::Shape;
+use std::io::Write as _;
+use std::path::Path;
 
 /// A network on its way out, and what its users shall know of it.
 ///
@@ -112,6 +115,14 @@ impl<'a> Export<'a> {
         });
         let input = self.input.clone().unwrap_or_else(|| format!("{first}_input"));
         [input, self.output.clone().unwrap_or_else(|| last.to_owned())]
+    }
+
+    /// Writes the labels, one a line. A line break within one becomes a space.
+    pub(crate) fn write_labels(&self, path: &Path) -> Result<(), WriteError> {
+        write_beside(path, |file| {
+            let mut labels = self.labels.iter();
+            labels.try_for_each(|label| writeln!(file, "{}", label.replace(['\r', '\n'], " ")))
+        })
     }
 
     /// What is to be remembered: labels, as JSON, and rescale; then the notes.

@@ -4,13 +4,17 @@
 //! hand, a few lines for each format.
 #![doc = include_str!("../README.md")]
 
+mod compose;
 mod error;
 mod export;
 mod graph;
 mod names;
 mod onnx;
+mod saved_model;
 
 pub use error::Error;
 pub use export::Export;
+pub use gradus_data::Interpolation;
 pub use gradus_layers as layers;
 pub use onnx::{Layout, Onnx};
+pub use saved_model::SavedModel;

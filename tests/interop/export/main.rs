@@ -69,6 +69,8 @@ impl Case<'_> {
             .note("case", self.name);
         export.onnx().write(folder.join("nhwc.onnx"))?;
         export.onnx().layout(Layout::Nchw).write(folder.join("nchw.onnx"))?;
+        export.saved_model().write(folder.join("saved_model"))?;
+        export.saved_model().variables(true).write(folder.join("variables"))?;
         Ok(())
     }
 
