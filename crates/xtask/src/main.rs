@@ -17,6 +17,7 @@ cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
+cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
                      that serve models, and writes a dated table
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
@@ -28,6 +29,7 @@ fn main() -> Result<()> {
         Some("fmt") => format(&[]),
         Some("neon") => neon::check(),
         Some("vectors") => vectors::check(),
+        Some("interop") => interop::check(),
         Some("full") => match std::env::args().nth(2).as_deref() {
             Some("interop") => interop::full(),
             other => bail!("cargo xtask full interop is what there is, not {other:?}"),
