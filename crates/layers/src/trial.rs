@@ -18,7 +18,7 @@ impl<L: Layer> Trial<L> {
         layer.build(x, &mut Init::new(&Device::Cpu, 0)).expect("an x that fits");
         let plan = layer.plan(gradus_tensor::Spec::f32(x), Mode::Train).expect("an x that fits");
         let mut cx = Context::new(Device::Cpu, threads);
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(&mut cx);
         let saved = Saved::allocate(&plan, &Device::Cpu);
         Self { layer, cx, saved }
     }

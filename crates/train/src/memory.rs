@@ -68,7 +68,7 @@ impl Planned {
     #[must_use]
     pub fn make(self, cx: &mut Context) -> Memory {
         let Self { input, targets, plan } = self;
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(cx);
         let zeros = |spec| Tensor::zeros(spec, &cx.device);
         Memory {
             largest: input,

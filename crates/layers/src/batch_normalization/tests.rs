@@ -215,7 +215,7 @@ impl Bench {
         let mut cx = Context::new(Device::Cpu, 1);
         layer.build(x, &mut Init::new(&Device::Cpu, 0)).unwrap();
         let plan = layer.plan(Spec::f32(x), Mode::Train).unwrap();
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(&mut cx);
         Self { layer, cx, saved: Saved::allocate(&plan, &Device::Cpu) }
     }
 

@@ -232,7 +232,7 @@ fn the_layer_applies_and_undoes_its_activation() {
         layer.build(x_spec.shape, &mut Init::new(&Device::Cpu, 1)).unwrap();
         layer.bias.value.slice_mut().copy_from_slice(&cases.normal(5));
         let plan = layer.plan(x_spec, Mode::Train).unwrap();
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(&mut cx);
         let mut saved = Saved::allocate(&plan, &Device::Cpu);
         let tensor = |spec: Spec, cases: &mut Cases| {
             Tensor::from_slice(spec.shape, &cases.normal(spec.shape.len()))

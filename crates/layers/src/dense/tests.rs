@@ -138,7 +138,7 @@ fn scratch_for_the_largest_batch_does_for_smaller_ones() {
 fn step(layer: &mut Dense, x: &Tensor) -> (Context, Saved, Tensor) {
     let mut cx = Context::new(Device::Cpu, 1);
     let plan = layer.plan(x.spec(), Mode::Train).unwrap();
-    plan.reserve(&mut cx.workspace);
+    plan.reserve(&mut cx);
     let mut saved = Saved::allocate(&plan, &Device::Cpu);
     let mut y = Tensor::zeros(plan.output, &Device::Cpu);
     layer.forward(&mut cx, x, &mut y, &mut saved);
