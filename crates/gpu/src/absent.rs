@@ -1,7 +1,7 @@
 //! What stands in for the device where there can be none: types without values, so that the arms
 //! for CUDA everywhere above are accepted and vanish.
 
-use crate::{CudaError, Grid, GpuView, GpuViewMut, Kernel};
+use crate::{CudaError, GpuView, GpuViewMut, Grid, Kernel};
 use std::ffi::c_void;
 use std::fmt;
 

@@ -193,9 +193,8 @@ fn keep_freed_memory(context: &CudaContext) -> Result<(), CudaError> {
     let mut threshold = u64::MAX;
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     // SAFETY: the attribute is a u64, and one is given.
-    let set = unsafe {
-        result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
-    };
+    let set =
+        unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast()) };
     set.map_err(|e| said("setting up the memory pool", e))
 }
 

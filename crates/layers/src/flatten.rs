@@ -49,7 +49,7 @@ impl Layer for Flatten {
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
         match &cx.device {
             Device::Cpu => y.slice_mut::<f32>().copy_from_slice(x.slice()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(_) => panic!("a kernel to come"),
         }
     }
 

@@ -1,8 +1,8 @@
 //! One layer in the hands of a test: built, planned, run.
 
 use crate::{Init, Layer, Mode, Saved};
-use gradus_tensor::{Context, Device, Shape, Tensor};
-use gradus_testing::{Golden, Tolerance, assert_close};
+use gradus_tensor::{Context, Device, Field, Path, Shape, Tensor};
+use gradus_testing::{Cases, Golden, Tolerance, assert_close};
 
 /// A layer with its memory.
 #[derive(Debug)]
@@ -14,19 +14,25 @@ pub(crate) struct Trial<L> {
 
 impl<L: Layer> Trial<L> {
     /// Builds the layer for such an x, with seed 0, to be run on that many threads.
-    pub(crate) fn new(mut layer: L, x: Shape, threads: usize) -> Self {
-        layer.build(x, &mut Init::new(&Device::Cpu, 0)).expect("an x that fits");
+    pub(crate) fn new(layer: L, x: Shape, threads: usize) -> Self {
+        Self::on(&Device::Cpu, layer, x, threads)
+    }
+
+    /// The same on that device.
+    pub(crate) fn on(device: &Device, mut layer: L, x: Shape, threads: usize) -> Self {
+        layer.build(x, &mut Init::new(device, 0)).expect("an x that fits");
         let plan = layer.plan(gradus_tensor::Spec::f32(x), Mode::Train).expect("an x that fits");
-        let mut cx = Context::new(Device::Cpu, threads);
+        let mut cx = Context::new(device.clone(), threads);
         plan.reserve(&mut cx);
-        let saved = Saved::allocate(&plan, &Device::Cpu);
+        let saved = Saved::allocate(&plan, device);
+        cx.publish_step();
         Self { layer, cx, saved }
     }
 
     fn y(&self, x: &Tensor) -> Tensor {
         let mut y = Tensor::from_slice(self.saved.output(), &vec![9.0; self.saved.output().len()]);
         y.set_shape(self.layer.output_shape(x.shape()).expect("an x that fits"));
-        y
+        y.on(&self.cx.device)
     }
 
     pub(crate) fn forward(&mut self, x: &Tensor) -> Tensor {
@@ -44,9 +50,62 @@ impl<L: Layer> Trial<L> {
     /// dx; the gradients of the parameters lie in the layer.
     pub(crate) fn backward(&mut self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Tensor {
         let (mut dx, mut dy) = (x.clone(), dy.clone());
-        dx.slice_mut::<f32>().fill(9.0);
+        dx.edit::<f32>(|dx| dx.fill(9.0));
         self.layer.backward(&mut self.cx, x, y, &mut dy, Some(&mut dx), &mut self.saved);
         dx
+    }
+}
+
+/// Holds the layer on a GPU against itself on the CPU, with an x of that shape: y of inference and
+/// training, dx, the gradients, and what training moved. Parameters and buffers are random, and
+/// above 0 where they are variances. Does nothing, saying so, where no GPU opens.
+#[track_caller]
+pub(crate) fn kernels_agree<L: Layer>(what: &str, layer: impl Fn() -> L, x: Shape, sums: usize) {
+    let Some(gpu) = gradus_testing::gpu() else { return };
+    let device = Device::Cuda(gpu.clone());
+    let mut cases = Cases::new(what, 0);
+    let [mut host, mut kernels] =
+        [&Device::Cpu, &device].map(|device| Trial::on(device, layer(), x, 2));
+    let mut drawn = Vec::new();
+    host.layer.visit_mut(&mut Path::default(), &mut |path, field| {
+        let value = field.into_value();
+        let mut values = cases.normal(value.len());
+        if path.as_str().ends_with("variance") {
+            values.iter_mut().for_each(|v| *v = 0.5 + v.abs());
+        }
+        value.write(&values);
+        drawn.push(values);
+    });
+    let mut drawn = drawn.into_iter();
+    kernels.layer.visit_mut(&mut Path::default(), &mut |_, field| {
+        field.into_value().write(&drawn.next().expect("the same fields"));
+    });
+    let mut draw = |shape: Shape| Tensor::from_slice(shape, &cases.normal(shape.len()));
+    let (x, dy) = (draw(x), draw(layer().output_shape(x).expect("an x that fits")));
+    let run = |trial: &mut Trial<L>| {
+        let [x, dy] = [&x, &dy].map(|tensor| tensor.on(&trial.cx.device));
+        let inferred = trial.infer(&x);
+        let y = trial.forward(&x);
+        let dx = trial.backward(&x, &y, &dy);
+        let mut all = vec![
+            ("y of inference".to_owned(), inferred.on(&Device::Cpu)),
+            ("y".to_owned(), y.on(&Device::Cpu)),
+            ("dx".to_owned(), dx.on(&Device::Cpu)),
+        ];
+        trial.layer.visit(&mut Path::default(), &mut |path, field| {
+            all.push(match field {
+                Field::Param(param) => (format!("gradient of {path}"), param.grad.on(&Device::Cpu)),
+                Field::Buffer(tensor) => (path.to_string(), tensor.on(&Device::Cpu)),
+            });
+        });
+        all
+    };
+    let (expected, actual) = (run(&mut host), run(&mut kernels));
+    gpu.synchronize().expect("a sound device");
+    for ((name, expected), (_, actual)) in expected.iter().zip(&actual) {
+        let exact: Vec<f64> = expected.slice::<f32>().iter().map(|&v| f64::from(v)).collect();
+        let tolerance = Tolerance::for_reduction(sums);
+        assert_close(&format!("{what}: {name}"), actual.slice::<f32>(), &exact, tolerance);
     }
 }
 

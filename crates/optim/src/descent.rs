@@ -157,7 +157,7 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
                     };
                     formula::cpu::step(&cx.workspace.pool, rule, update, decay, variables);
                 }
-                Device::Cuda(gpu) => match *gpu {},
+                Device::Cuda(_) => panic!("a kernel to come"),
             }
         });
     }
@@ -246,7 +246,7 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
             let mut tiles = lent.pop().unwrap_or_else(|| Box::new(Tiles::new(numbers)));
             match &cx.device {
                 Device::Cpu => tiles.lend(numbers, decay, param.value.len(), slots),
-                Device::Cuda(gpu) => match *gpu {},
+                Device::Cuda(_) => panic!("a kernel to come"),
             }
             param.offer = Offer::new(tiles);
         });

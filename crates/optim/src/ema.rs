@@ -81,7 +81,7 @@ impl Ema {
                 let (average, w) = (average.slice_mut(), param.value.slice());
                 chunks::each_with(&cx.workspace.pool, average, w, &formula);
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(_) => panic!("a kernel to come"),
         });
         if self.overwrite_frequency.is_some_and(|frequency| number.is_multiple_of(frequency)) {
             self.overwrite(model);

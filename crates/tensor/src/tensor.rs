@@ -176,6 +176,21 @@ impl Tensor {
         }
     }
 
+    /// Lets `f` change the numbers, wherever the tensor lies: on a GPU they go to the CPU and back.
+    ///
+    /// # Panics
+    /// If they are of another type.
+    pub fn edit<T: Element>(&mut self, f: impl FnOnce(&mut [T])) {
+        match &self.data {
+            Data::Host(_) => f(self.slice_mut()),
+            Data::Device(_) => {
+                let mut copy = self.on(&Device::Cpu);
+                f(copy.slice_mut());
+                self.copy_from(&copy);
+            }
+        }
+    }
+
     /// The numbers of `from`, which has as many of the same type, on whatever devices the two lie.
     /// Nothing is allocated, but for a copy between two GPUs.
     ///
@@ -184,8 +199,11 @@ impl Tensor {
     pub fn copy_from(&mut self, from: &Self) {
         let (bytes, found) = (self.spec.bytes(), from.spec.bytes());
         let same = bytes == found && self.spec.dtype == from.spec.dtype;
-        assert!(same, "{:?} {} copied into {:?} {}", from.spec.dtype, from.spec.shape,
-            self.spec.dtype, self.spec.shape);
+        assert!(
+            same,
+            "{:?} {} copied into {:?} {}",
+            from.spec.dtype, from.spec.shape, self.spec.dtype, self.spec.shape
+        );
         match (&mut self.data, &from.data) {
             (Data::Device(to), Data::Device(from)) if to.gpu() == from.gpu() => {
                 to.copy_from(from, bytes);

@@ -76,8 +76,7 @@ impl DeviceBuffer {
         self.expect(size_of_val(from));
         self.gpu.bind();
         // SAFETY: the block is large enough; pageable memory is staged before the call returns.
-        let copied =
-            unsafe { result::memcpy_htod_async(self.pointer, from, self.gpu.stream()) };
+        let copied = unsafe { result::memcpy_htod_async(self.pointer, from, self.gpu.stream()) };
         self.gpu.note("copying to the device", copied);
     }
 
@@ -96,8 +95,7 @@ impl DeviceBuffer {
         self.gpu.bind();
         let from = &from.bytes()[..bytes];
         // SAFETY: the block is large enough, and the caller leaves `from` as it is.
-        let copied =
-            unsafe { result::memcpy_htod_async(self.pointer, from, self.gpu.stream()) };
+        let copied = unsafe { result::memcpy_htod_async(self.pointer, from, self.gpu.stream()) };
         self.gpu.note("copying to the device", copied);
     }
 

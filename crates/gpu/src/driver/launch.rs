@@ -33,12 +33,7 @@ impl Gpu {
     /// # Safety
     /// `arguments` are the addresses of values of the types that the kernel takes, in its order,
     /// and the kernel touches no memory but that of the views among them, with that grid.
-    pub unsafe fn launch(
-        &self,
-        kernel: &'static Kernel,
-        grid: Grid,
-        arguments: &[*const c_void],
-    ) {
+    pub unsafe fn launch(&self, kernel: &'static Kernel, grid: Grid, arguments: &[*const c_void]) {
         if self.fault().is_some() {
             return;
         }

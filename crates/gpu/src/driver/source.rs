@@ -70,9 +70,9 @@ fn cached(source: &str, options: &[String]) -> Result<PathBuf, String> {
             std::fs::read(&header).unwrap_or_default().hash(&mut hash);
         }
     }
-    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"))
-    });
+    let home = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let home = home.unwrap_or_else(std::env::temp_dir);
     Ok(home.join("gradus/kernels").join(format!("{:016x}.cubin", hash.finish())))
 }
