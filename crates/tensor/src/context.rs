@@ -1,7 +1,7 @@
 //! What a call may use besides its arguments.
 
 use crate::{Device, Pool, Profile, Shape, Spec, Tensor};
-use gradus_gpu::{DeviceBuffer, GpuView, GpuViewMut};
+use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
 /// or infers. The fields are public so that they can be borrowed separately.
@@ -41,6 +41,18 @@ impl Context {
     pub fn publish_step(&mut self) {
         if let Some(published) = &mut self.published {
             published.upload(&[self.step]);
+        }
+    }
+
+    /// What a GPU had to say since the last call; the CPU has nothing. Asked once a step, because
+    /// the verbs of a step return nothing.
+    ///
+    /// # Errors
+    /// The first thing that went wrong on the GPU.
+    pub fn check(&self) -> Result<(), CudaError> {
+        match &self.device {
+            Device::Cpu => Ok(()),
+            Device::Cuda(gpu) => gpu.check(),
         }
     }
 

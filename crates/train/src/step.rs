@@ -4,7 +4,6 @@
 //! batch, made once. After that nothing is allocated. The trainer's loop calls it, and so may a
 //! loop of your own.
 
-use crate::available::afford;
 use crate::{Batch, Error, Memory, Planned};
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
@@ -232,8 +231,6 @@ fn memories(
         Ok::<_, Error>(planned.with_targets(targets))
     };
     let (training, validation) = (planned(Mode::Train)?, planned(Mode::Infer)?);
-    let threads = cx.workspace.pool.threads();
-    let bytes = training.bytes(threads) + validation.bytes(threads);
-    afford(bytes + besides, input.batch())?;
-    Ok([training.make(cx), validation.make(cx)])
+    training.afford(cx, validation.bytes(cx) + besides)?;
+    Ok([training.make(cx)?, validation.make(cx)?])
 }
