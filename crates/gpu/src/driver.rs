@@ -141,6 +141,11 @@ impl Gpu {
         self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps an error for the next [`Gpu::check`], for whoever has nobody to tell.
+    pub fn report(&self, error: CudaError) {
+        self.keep(error);
+    }
+
     /// Keeps the first error that nobody could be told.
     fn keep(&self, error: CudaError) {
         self.fault().get_or_insert(error);

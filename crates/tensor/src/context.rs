@@ -19,6 +19,9 @@ pub struct Context {
     /// then updated while its gradient comes about, and that gradient is nowhere to be read.
     /// `true` unless set.
     pub fused: bool,
+    /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
+    /// `true` unless set.
+    pub graphs: bool,
     /// `step` where the kernels of a GPU read it.
     published: Option<DeviceBuffer>,
 }
@@ -32,7 +35,7 @@ impl Context {
             Device::Cpu => None,
             Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
         };
-        Self { device, workspace, step, profile: None, fused: true, published }
+        Self { device, workspace, step, profile: None, fused: true, graphs: true, published }
     }
 
     /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each

@@ -162,6 +162,12 @@ impl Model {
         self.context.fused = fused;
     }
 
+    /// Whether a GPU may record a training step and launch it as a whole, which takes the host less
+    /// time and changes no bit. Default: yes. Takes effect with the next step.
+    pub fn set_graphs(&mut self, graphs: bool) {
+        self.context.graphs = graphs;
+    }
+
     /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently.
     /// Default: no.
     pub fn set_exact(&mut self, exact: bool) {

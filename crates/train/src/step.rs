@@ -4,6 +4,7 @@
 //! batch, made once. After that nothing is allocated. The trainer's loop calls it, and so may a
 //! loop of your own.
 
+use crate::recorded::{Next, Recorded};
 use crate::{Batch, Error, Memory, Planned};
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
@@ -29,6 +30,8 @@ pub struct Step {
     untouched: u64,
     /// Kept, so that walking the model in a step allocates nothing.
     path: Path,
+    /// Whole steps as recorded on a GPU.
+    recorded: Recorded,
 }
 
 impl Step {
@@ -47,8 +50,9 @@ impl Step {
         let [training, validation] = memories(network, loss.as_ref(), input, untouched, cx)?;
         optimizer.build(network, &cx.device);
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
-        let (class_weight, path) = (Vec::new(), Path::default());
-        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path })
+        cx.check()?;
+        let (class_weight, path, recorded) = Default::default();
+        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path, recorded })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
@@ -63,6 +67,8 @@ impl Step {
     ) -> Result<(), Error> {
         if !self.training.holds(input.batch()) {
             let (loss, untouched) = (self.loss.as_ref(), self.untouched);
+            // What was recorded works on memory that is no more.
+            self.recorded = Recorded::default();
             [self.training, self.validation] = memories(network, loss, input, untouched, cx)?;
             self.dy = Tensor::zeros(self.training.output().spec(), &cx.device);
         }
@@ -152,9 +158,26 @@ impl Step {
     ) {
         self.training.load(batch.images);
         self.training.load_targets(batch, &self.class_weight);
+        self.dy.set_shape(self.training.y.shape());
+        self.optimizer.prepare(cx);
+        cx.publish_step();
+        match self.recorded.plan(cx, self.optimizer.as_ref(), batch.images.dim().0) {
+            Next::Work => self.work(network, cx, tally),
+            Next::Record(gpu) => {
+                let graph = gpu.capture(|| self.work(network, cx, tally));
+                self.recorded.keep(&gpu, batch.images.dim().0, graph);
+            }
+            Next::Recorded => {}
+        }
+        cx.step.step += 1;
+        self.untouched = 0;
+    }
+
+    /// The step itself, on what was loaded. On a GPU it waits for nothing and reads nothing back, so
+    /// that it can be recorded and launched again as it is.
+    fn work(&mut self, network: &mut Sequential, cx: &mut Context, tally: &mut Tally) {
         let Memory { x, targets, weights, y, saved, .. } = &mut self.training;
         let target = Target { y: targets, weights: Some(weights) };
-        self.dy.set_shape(y.shape());
         network.forward(cx, x, y, saved);
         cx.timed(LOSS, Phase::Other, Work::default(), |cx| {
             self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
@@ -163,10 +186,8 @@ impl Step {
         network.backward(cx, x, y, &mut self.dy, None, saved);
         // Every sample's loss has the penalty in it, as the mean that is minimised has.
         let penalty = regularizer::apply(cx, &mut self.path, network);
-        tally.loss_sum += penalty * batch.images.dim().0 as f64;
+        tally.loss_sum += penalty * x.shape().batch() as f64;
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
-        cx.step.step += 1;
-        self.untouched = 0;
     }
 
     /// What the network answered to the last training batch, its outputs behind the activation
