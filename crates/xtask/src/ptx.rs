@@ -1,0 +1,165 @@
+//! `cargo xtask ptx`: the CUDA kernels as PTX, checked in beside their sources.
+//!
+//! ```text
+//! cargo xtask ptx            compiles each .cu that has changed to the .ptx beside it
+//! cargo xtask ptx --check    compiles all of them and compares; writes nothing
+//! ```
+//!
+//! A build of gradus compiles no kernel: it takes the PTX as it lies there, and the driver of the
+//! user's machine makes code of it. So the text must be that of the source, which is checked
+//! twice. Every `.ptx` carries the hash of its source, which needs no compiler; and where NVIDIA's
+//! toolkit can be had, the kernels are compiled again and compared byte by byte.
+
+mod compile;
+mod fingerprint;
+mod lex;
+mod source;
+mod target;
+mod text;
+mod toolkit;
+
+use anyhow::{Result, bail};
+use source::{Source, files, read};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use text::Freshness;
+use toolkit::Toolkit;
+
+const REMEDY: &str = "run `cargo xtask ptx` and commit what it writes with the .cu";
+
+/// The task, from the command line.
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
+    let arguments: Vec<String> = arguments.collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => renew(&Source::all(root())?),
+        ["--check"] => {
+            let sources = Source::all(root())?;
+            hold(&flaws(&sources)?)?;
+            if sources.is_empty() {
+                return Ok(());
+            }
+            hold(&differences(&Toolkit::install(&folder())?, &sources)?)
+        }
+        _ => bail!("cargo xtask ptx takes nothing or --check, not {:?}", arguments.join(" ")),
+    }
+}
+
+/// The part of `cargo xtask check`: with no toolkit always, with it where it can be had.
+pub(crate) fn check() -> Result<()> {
+    let sources = Source::all(root())?;
+    hold(&flaws(&sources)?)?;
+    if sources.is_empty() {
+        crate::say("ptx: there are no kernels");
+        return Ok(());
+    }
+    match Toolkit::install(&folder()) {
+        Ok(toolkit) => hold(&differences(&toolkit, &sources)?),
+        Err(error) => {
+            crate::say(&format!("ptx: not compiled again, the hashes are right: {error:#}"));
+            Ok(())
+        }
+    }
+}
+
+/// Compiles what is not fresh.
+fn renew(sources: &[Source]) -> Result<()> {
+    let mut stale = Vec::new();
+    for source in sources {
+        if state(source)? != Some(Freshness::Fresh) {
+            stale.push(source);
+        }
+    }
+    if !stale.is_empty() {
+        let toolkit = Toolkit::install(&folder())?;
+        let compiled = compile::all(&toolkit, &stale, &scratch()?)?;
+        for (source, compiled) in stale.iter().zip(compiled) {
+            write(&root().join(source.ptx()), &compiled.ptx)?;
+            crate::say(&format!("ptx: {}", source.ptx()));
+        }
+    }
+    crate::say(&format!("ptx: {} of {} files compiled", stale.len(), sources.len()));
+    hold(&flaws(sources)?)
+}
+
+/// What is wrong that can be seen without a compiler.
+fn flaws(sources: &[Source]) -> Result<Vec<String>> {
+    let mut flaws = orphans(sources)?;
+    for source in sources {
+        let (ptx, name) = (source.ptx(), &source.path);
+        match state(source)? {
+            Some(Freshness::Fresh) => {}
+            None => flaws.push(format!("{name} has no {ptx}: {REMEDY}")),
+            Some(Freshness::Edited) => {
+                flaws.push(format!("{ptx} is not as it was generated from {name}: {REMEDY}"));
+            }
+            Some(Freshness::Old) => flaws
+                .push(format!("{ptx} is older than {name}, its headers or the toolkit: {REMEDY}")),
+        }
+    }
+    Ok(flaws)
+}
+
+/// PTX whose source is gone.
+fn orphans(sources: &[Source]) -> Result<Vec<String>> {
+    let expected: BTreeSet<String> = sources.iter().map(Source::ptx).collect();
+    let found = files(root(), "ptx")?;
+    let orphans = found.iter().filter(|path| !expected.contains(*path));
+    Ok(orphans.map(|path| format!("{path} has no .cu beside it: remove it")).collect())
+}
+
+/// What compiling says otherwise than the files.
+fn differences(toolkit: &Toolkit, sources: &[Source]) -> Result<Vec<String>> {
+    let all: Vec<&Source> = sources.iter().collect();
+    let compiled = compile::all(toolkit, &all, &scratch()?)?;
+    let mut differences = Vec::new();
+    for (source, compiled) in sources.iter().zip(compiled) {
+        let ptx = source.ptx();
+        if read(&root().join(&ptx))? != compiled.ptx {
+            differences.push(format!("{ptx} is not what {} compiles to: {REMEDY}", source.path));
+        }
+    }
+    crate::say(&format!("ptx: {} files compiled again and compared", sources.len()));
+    Ok(differences)
+}
+
+/// What the `.ptx` is to its source, if there is one.
+fn state(source: &Source) -> Result<Option<Freshness>> {
+    let path = root().join(source.ptx());
+    if !path.is_file() {
+        return Ok(None);
+    }
+    Ok(Some(text::freshness(&read(&path)?, source.hash)))
+}
+
+fn hold(flaws: &[String]) -> Result<()> {
+    if !flaws.is_empty() {
+        bail!("{} of the kernels' files:\n  {}", flaws.len(), flaws.join("\n  "));
+    }
+    Ok(())
+}
+
+/// Writes beside and renames.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text)?;
+    Ok(std::fs::rename(&beside, path)?)
+}
+
+/// The project; xtask runs there.
+fn root() -> &'static Path {
+    Path::new("")
+}
+
+fn folder() -> PathBuf {
+    crate::target().join("cuda-toolkit")
+}
+
+/// Where the compiler's own files go, empty at first.
+fn scratch() -> Result<PathBuf> {
+    let folder = crate::target().join("ptx");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
