@@ -13,7 +13,9 @@
 mod compile;
 mod fingerprint;
 mod lex;
+mod sass;
 mod source;
+mod table;
 mod target;
 mod text;
 mod toolkit;
@@ -22,6 +24,7 @@ use anyhow::{Result, bail};
 use source::{Source, files, read};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use table::Table;
 use text::Freshness;
 use toolkit::Toolkit;
 
@@ -33,21 +36,21 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => renew(&Source::all(root())?),
         ["--check"] => {
-            let sources = Source::all(root())?;
-            hold(&flaws(&sources)?)?;
-            if sources.is_empty() {
-                return Ok(());
-            }
-            hold(&differences(&Toolkit::install(&folder())?, &sources)?)
+            fresh()?;
+            hold(&differences(&Toolkit::install(&folder())?, &Source::all(root())?)?)
         }
         _ => bail!("cargo xtask ptx takes nothing or --check, not {:?}", arguments.join(" ")),
     }
 }
 
-/// The part of `cargo xtask check`: with no toolkit always, with it where it can be had.
+/// What needs no toolkit: are the files of each other?
+pub(crate) fn fresh() -> Result<()> {
+    hold(&flaws(&Source::all(root())?)?)
+}
+
+/// Compiles all again and compares, where the toolkit can be had.
 pub(crate) fn check() -> Result<()> {
     let sources = Source::all(root())?;
-    hold(&flaws(&sources)?)?;
     if sources.is_empty() {
         crate::say("ptx: there are no kernels");
         return Ok(());
@@ -55,7 +58,7 @@ pub(crate) fn check() -> Result<()> {
     match Toolkit::install(&folder()) {
         Ok(toolkit) => hold(&differences(&toolkit, &sources)?),
         Err(error) => {
-            crate::say(&format!("ptx: not compiled again, the hashes are right: {error:#}"));
+            crate::say(&format!("ptx: not compiled again, though the hashes are right: {error:#}"));
             Ok(())
         }
     }
@@ -63,10 +66,12 @@ pub(crate) fn check() -> Result<()> {
 
 /// Compiles what is not fresh.
 fn renew(sources: &[Source]) -> Result<()> {
-    let mut stale = Vec::new();
+    let old = table()?;
+    let (mut stale, mut rows) = (Vec::new(), Vec::new());
     for source in sources {
-        if state(source)? != Some(Freshness::Fresh) {
-            stale.push(source);
+        match state(source, &old)? {
+            State::Fresh => rows.extend(old.of(&source.path).cloned()),
+            _ => stale.push(source),
         }
     }
     if !stale.is_empty() {
@@ -75,7 +80,13 @@ fn renew(sources: &[Source]) -> Result<()> {
         for (source, compiled) in stale.iter().zip(compiled) {
             write(&root().join(source.ptx()), &compiled.ptx)?;
             crate::say(&format!("ptx: {}", source.ptx()));
+            compiled.warnings.iter().for_each(|warning| crate::say(warning));
+            rows.extend(compiled.rows);
         }
+    }
+    let new = Table::new(rows);
+    if !sources.is_empty() && new != old {
+        write(&root().join(table::PATH), &new.to_string())?;
     }
     crate::say(&format!("ptx: {} of {} files compiled", stale.len(), sources.len()));
     hold(&flaws(sources)?)
@@ -84,17 +95,18 @@ fn renew(sources: &[Source]) -> Result<()> {
 /// What is wrong that can be seen without a compiler.
 fn flaws(sources: &[Source]) -> Result<Vec<String>> {
     let mut flaws = orphans(sources)?;
+    let table = table()?;
     for source in sources {
         let (ptx, name) = (source.ptx(), &source.path);
-        match state(source)? {
-            Some(Freshness::Fresh) => {}
-            None => flaws.push(format!("{name} has no {ptx}: {REMEDY}")),
-            Some(Freshness::Edited) => {
-                flaws.push(format!("{ptx} is not as it was generated from {name}: {REMEDY}"));
-            }
-            Some(Freshness::Old) => flaws
-                .push(format!("{ptx} is older than {name}, its headers or the toolkit: {REMEDY}")),
-        }
+        let flaw = match state(source, &table)? {
+            State::Fresh => None,
+            State::Absent => Some(format!("{name} has no {ptx}")),
+            State::Edited => Some(format!("{ptx} is not as it was generated from {name}")),
+            State::Old => Some(format!("{ptx} is older than {name}, its headers or the toolkit")),
+            State::Unlisted => Some(format!("{} does not list the kernels of {name}", table::PATH)),
+        };
+        flaws.extend(flaw.map(|flaw| format!("{flaw}: {REMEDY}")));
+        flaws.extend(table::spill_flaws(source, &table));
     }
     Ok(flaws)
 }
@@ -111,24 +123,50 @@ fn orphans(sources: &[Source]) -> Result<Vec<String>> {
 fn differences(toolkit: &Toolkit, sources: &[Source]) -> Result<Vec<String>> {
     let all: Vec<&Source> = sources.iter().collect();
     let compiled = compile::all(toolkit, &all, &scratch()?)?;
-    let mut differences = Vec::new();
+    let (mut differences, mut rows) = (Vec::new(), Vec::new());
     for (source, compiled) in sources.iter().zip(compiled) {
         let ptx = source.ptx();
         if read(&root().join(&ptx))? != compiled.ptx {
             differences.push(format!("{ptx} is not what {} compiles to: {REMEDY}", source.path));
         }
+        rows.extend(compiled.rows);
+    }
+    if !rows.is_empty() && read(&root().join(table::PATH))? != Table::new(rows).to_string() {
+        differences.push(format!("{} is not what ptxas says: {REMEDY}", table::PATH));
     }
     crate::say(&format!("ptx: {} files compiled again and compared", sources.len()));
     Ok(differences)
 }
 
-/// What the `.ptx` is to its source, if there is one.
-fn state(source: &Source) -> Result<Option<Freshness>> {
+/// What lies there of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Absent,
+    Edited,
+    Old,
+    /// The table lacks its kernels, or has others.
+    Unlisted,
+}
+
+fn state(source: &Source, table: &Table) -> Result<State> {
     let path = root().join(source.ptx());
     if !path.is_file() {
-        return Ok(None);
+        return Ok(State::Absent);
     }
-    Ok(Some(text::freshness(&read(&path)?, source.hash)))
+    let ptx = read(&path)?;
+    Ok(match text::freshness(&ptx, source.hash) {
+        Freshness::Edited => State::Edited,
+        Freshness::Old => State::Old,
+        Freshness::Fresh if table.covers(source, &text::entries(&ptx)) => State::Fresh,
+        Freshness::Fresh => State::Unlisted,
+    })
+}
+
+/// The table as it lies there; empty where there is none.
+fn table() -> Result<Table> {
+    let path = root().join(table::PATH);
+    Ok(if path.is_file() { Table::read(&read(&path)?) } else { Table::default() })
 }
 
 fn hold(flaws: &[String]) -> Result<()> {
@@ -141,6 +179,9 @@ fn hold(flaws: &[String]) -> Result<()> {
 /// Writes beside and renames.
 fn write(path: &Path, text: &str) -> Result<()> {
     let beside = path.with_extension("new");
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     std::fs::write(&beside, text)?;
     Ok(std::fs::rename(&beside, path)?)
 }

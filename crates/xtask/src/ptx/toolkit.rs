@@ -68,6 +68,13 @@ impl Toolkit {
         Ok(run(ptxas)?.1)
     }
 
+    /// The machine code of what [`Self::assemble`] wrote, in words.
+    pub(super) fn disassemble(&self, cubin: &Path) -> Result<String> {
+        let mut cuobjdump = self.program("cuobjdump");
+        cuobjdump.arg("-sass").arg(cubin);
+        Ok(run(cuobjdump)?.0)
+    }
+
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         // The programs start each other by name.
