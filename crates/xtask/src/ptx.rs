@@ -10,15 +10,19 @@
 //! twice. Every `.ptx` carries the hash of its source, which needs no compiler; and where NVIDIA's
 //! toolkit can be had, the kernels are compiled again and compared byte by byte.
 
+mod agreement;
 mod compile;
 mod fingerprint;
 mod lex;
 mod sass;
+mod signature;
 mod source;
+mod structs;
 mod table;
 mod target;
 mod text;
 mod toolkit;
+mod types;
 
 use anyhow::{Result, bail};
 use source::{Source, files, read};
@@ -108,6 +112,7 @@ fn flaws(sources: &[Source]) -> Result<Vec<String>> {
         flaws.extend(flaw.map(|flaw| format!("{flaw}: {REMEDY}")));
         flaws.extend(table::spill_flaws(source, &table));
     }
+    flaws.extend(agreement::flaws(root(), sources)?);
     Ok(flaws)
 }
 
