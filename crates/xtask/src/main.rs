@@ -17,7 +17,8 @@ cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
-cargo xtask ptx      the CUDA kernels, each compiled to the PTX beside it; --check: a part of check
+cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside them; with --check
+                     all of them, to compare: a part of check
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 

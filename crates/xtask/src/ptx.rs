@@ -28,7 +28,7 @@ use anyhow::{Result, bail};
 use source::{Source, files, read};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use table::Table;
+use table::{Row, Table};
 use text::Freshness;
 use toolkit::Toolkit;
 
@@ -40,8 +40,12 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => renew(&Source::all(root())?),
         ["--check"] => {
-            fresh()?;
-            hold(&differences(&Toolkit::install(&folder())?, &Source::all(root())?)?)
+            let sources = Source::all(root())?;
+            hold(&flaws(&sources)?)?;
+            if sources.is_empty() {
+                return Ok(());
+            }
+            hold(&differences(&Toolkit::install(&folder())?, &sources)?)
         }
         _ => bail!("cargo xtask ptx takes nothing or --check, not {:?}", arguments.join(" ")),
     }
@@ -70,11 +74,11 @@ pub(crate) fn check() -> Result<()> {
 
 /// Compiles what is not fresh.
 fn renew(sources: &[Source]) -> Result<()> {
-    let old = table()?;
+    let old = Table::read(&table_text()?);
     let (mut stale, mut rows) = (Vec::new(), Vec::new());
     for source in sources {
         match state(source, &old)? {
-            State::Fresh => rows.extend(old.of(&source.path).cloned()),
+            Some(Freshness::Fresh) => rows.extend(old.of(&source.path).cloned()),
             _ => stale.push(source),
         }
     }
@@ -88,9 +92,11 @@ fn renew(sources: &[Source]) -> Result<()> {
             rows.extend(compiled.rows);
         }
     }
-    let new = Table::new(rows);
-    if !sources.is_empty() && new != old {
-        write(&root().join(table::PATH), &new.to_string())?;
+    let (path, table) = (root().join(table::PATH), written(rows));
+    if table.is_empty() && path.is_file() {
+        std::fs::remove_file(path)?;
+    } else if table_text()? != table {
+        write(&path, &table)?;
     }
     crate::say(&format!("ptx: {} of {} files compiled", stale.len(), sources.len()));
     hold(&flaws(sources)?)
@@ -99,18 +105,28 @@ fn renew(sources: &[Source]) -> Result<()> {
 /// What is wrong that can be seen without a compiler.
 fn flaws(sources: &[Source]) -> Result<Vec<String>> {
     let mut flaws = orphans(sources)?;
-    let table = table()?;
+    let lines = table_text()?;
+    let table = Table::read(&lines);
+    let mut rows = Vec::new();
     for source in sources {
         let (ptx, name) = (source.ptx(), &source.path);
         let flaw = match state(source, &table)? {
-            State::Fresh => None,
-            State::Absent => Some(format!("{name} has no {ptx}")),
-            State::Edited => Some(format!("{ptx} is not as it was generated from {name}")),
-            State::Old => Some(format!("{ptx} is older than {name}, its headers or the toolkit")),
-            State::Unlisted => Some(format!("{} does not list the kernels of {name}", table::PATH)),
+            Some(Freshness::Fresh) => None,
+            None => Some(format!("{name} has no {ptx}")),
+            Some(Freshness::Edited) => Some(format!(
+                "{ptx} or its lines of {} are not as they were generated from {name}",
+                table::PATH
+            )),
+            Some(Freshness::Old) => {
+                Some(format!("{ptx} is older than {name}, its headers or the toolkit"))
+            }
         };
         flaws.extend(flaw.map(|flaw| format!("{flaw}: {REMEDY}")));
         flaws.extend(table::spill_flaws(source, &table));
+        rows.extend(table.of(&source.path).cloned());
+    }
+    if written(rows) != lines {
+        flaws.push(format!("{} has lines of no kernel: {REMEDY}", table::PATH));
     }
     flaws.extend(agreement::flaws(root(), sources)?);
     Ok(flaws)
@@ -136,47 +152,37 @@ fn differences(toolkit: &Toolkit, sources: &[Source]) -> Result<Vec<String>> {
         }
         rows.extend(compiled.rows);
     }
-    if !rows.is_empty() && read(&root().join(table::PATH))? != Table::new(rows).to_string() {
+    if table_text()? != written(rows) {
         differences.push(format!("{} is not what ptxas says: {REMEDY}", table::PATH));
     }
     crate::say(&format!("ptx: {} files compiled again and compared", sources.len()));
     Ok(differences)
 }
 
-/// What lies there of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Fresh,
-    Absent,
-    Edited,
-    Old,
-    /// The table lacks its kernels, or has others.
-    Unlisted,
-}
-
-fn state(source: &Source, table: &Table) -> Result<State> {
+/// What the `.ptx` of a source is to it; none if there is no `.ptx`.
+fn state(source: &Source, table: &Table) -> Result<Option<Freshness>> {
     let path = root().join(source.ptx());
     if !path.is_file() {
-        return Ok(State::Absent);
+        return Ok(None);
     }
-    let ptx = read(&path)?;
-    Ok(match text::freshness(&ptx, source.hash) {
-        Freshness::Edited => State::Edited,
-        Freshness::Old => State::Old,
-        Freshness::Fresh if table.covers(source, &text::entries(&ptx)) => State::Fresh,
-        Freshness::Fresh => State::Unlisted,
-    })
+    let resources = table.lines_of(&source.path);
+    Ok(Some(text::freshness(&read(&path)?, source.hash, &resources)))
 }
 
 /// The table as it lies there; empty where there is none.
-fn table() -> Result<Table> {
+fn table_text() -> Result<String> {
     let path = root().join(table::PATH);
-    Ok(if path.is_file() { Table::read(&read(&path)?) } else { Table::default() })
+    if path.is_file() { read(&path) } else { Ok(String::new()) }
+}
+
+/// The table of those rows, as it is written; nothing where there are none.
+fn written(rows: Vec<Row>) -> String {
+    if rows.is_empty() { String::new() } else { Table::new(rows).to_string() }
 }
 
 fn hold(flaws: &[String]) -> Result<()> {
     if !flaws.is_empty() {
-        bail!("{} of the kernels' files:\n  {}", flaws.len(), flaws.join("\n  "));
+        bail!("flaws of the CUDA kernels: {}\n  {}", flaws.len(), flaws.join("\n  "));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::sass;
 use super::source::{Source, read};
-use super::table::{self, Row};
+use super::table::{self, Row, Table};
 use super::text::{lowered, portable, with_head};
 use super::toolkit::Toolkit;
 use anyhow::{Context, Result, anyhow};
@@ -61,7 +61,9 @@ fn one(toolkit: &Toolkit, source: &Source, scratch: &Path) -> Result<Compiled> {
         warnings.extend(warns.map(|line| format!("{}, {machine}: {line}", source.path)));
     }
     let name = source.path.rsplit('/').next().unwrap_or(&source.path);
-    Ok(Compiled { ptx: with_head(name, source.hash, &body), rows, warnings })
+    let rows = Table::new(rows);
+    let ptx = with_head(name, source.hash, &body, &rows.lines_of(&source.path));
+    Ok(Compiled { ptx, rows: rows.into_rows(), warnings })
 }
 
 /// The text in the oldest version of the language in which ptxas takes it for every machine of its

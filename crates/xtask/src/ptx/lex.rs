@@ -109,12 +109,10 @@ pub(super) fn parts<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
 /// The length of the comment that the text begins with.
 fn comment(text: &str) -> Option<usize> {
     if text.starts_with("//") {
-        Some(text.find('\n').unwrap_or(text.len()))
-    } else if text.starts_with("/*") {
-        Some(text[2..].find("*/").map_or(text.len(), |end| end + 4))
-    } else {
-        None
+        return Some(text.find('\n').unwrap_or(text.len()));
     }
+    let inside = text.strip_prefix("/*")?;
+    Some(inside.find("*/").map_or(text.len(), |end| end + 4))
 }
 
 /// The length of the string or character that the text begins with. A lone quote, as of a

@@ -29,10 +29,9 @@ pub(super) struct Definitions {
 pub(super) fn of_unit(code: &str, tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Definitions {
     let mut found = Definitions::default();
     for line in code.lines() {
-        if let Some(definition) = line.strip_prefix("#define ") {
-            if let Some((name, value)) = definition.split_once(' ') {
-                found.numbers.insert(name.to_owned(), value.trim().to_owned());
-            }
+        let definition = line.strip_prefix("#define ").and_then(|line| line.split_once(' '));
+        if let Some((name, value)) = definition {
+            found.numbers.insert(name.to_owned(), value.trim().to_owned());
         }
     }
     for i in 0..tokens.len() {

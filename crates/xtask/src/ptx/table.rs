@@ -85,8 +85,8 @@ impl Table {
         Self { rows }
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote; lines that say nothing, as a merge leaves them,
-    /// are passed over, since rows that miss are found.
+    /// Reads what [`Display`](fmt::Display) wrote. Lines that are no row, as a merge leaves them,
+    /// are passed over: every `.ptx` knows the hash of its rows.
     pub(super) fn read(text: &str) -> Self {
         Self::new(text.lines().filter_map(Row::read).collect())
     }
@@ -96,15 +96,13 @@ impl Table {
         self.rows.iter().filter(move |row| row.file == file)
     }
 
-    /// Has it exactly one row for each of the kernels on each machine of the source's target?
-    pub(super) fn covers(&self, source: &Source, kernels: &[&str]) -> bool {
-        let mut expected: Vec<(&str, &str)> = Vec::new();
-        for kernel in kernels {
-            expected.extend(source.target.machines().iter().map(|machine| (*kernel, *machine)));
-        }
-        expected.sort_unstable();
-        let found = self.of(&source.path).map(|row| (row.kernel.as_str(), row.machine.as_str()));
-        found.eq(expected)
+    /// The same as they are written.
+    pub(super) fn lines_of(&self, file: &str) -> String {
+        self.of(file).map(|row| format!("{row}\n")).collect()
+    }
+
+    pub(super) fn into_rows(self) -> Vec<Row> {
+        self.rows
     }
 }
 
@@ -225,17 +223,6 @@ ptxas info    : Function properties for _Z5heavyPKfi
         assert!(text.contains("\na/k.cu k sm_75 registers=40 shared=0 stack=0 stores=0 loads=0\n"));
         let conflict = text.replace("a/k.cu l", "=======\na/k.cu l");
         assert_eq!(Table::read(&conflict), table);
-    }
-
-    #[test]
-    fn a_kernel_or_machine_that_misses_or_stands_twice_is_seen() {
-        let rows = vec![row("k", "sm_80", 0), row("k", "sm_90", 0)];
-        let source = source("");
-        assert!(Table::new(rows.clone()).covers(&source, &["k"]));
-        assert!(!Table::new(rows.clone()).covers(&source, &["k", "l"]));
-        assert!(!Table::new(rows.clone()).covers(&source, &[]));
-        assert!(!Table::new(rows[1..].to_vec()).covers(&source, &["k"]));
-        assert!(!Table::new([rows.clone(), rows].concat()).covers(&source, &["k"]));
     }
 
     #[test]

@@ -105,12 +105,13 @@ fn download(folder: &Path) -> Result<()> {
 
 /// What the program wrote to its two outputs; an error with them if it failed.
 fn run(mut command: Command) -> Result<(String, String)> {
-    let name = command.get_program().to_string_lossy().into_owned();
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot start {name}"))?;
     let written = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
-        bail!("{name} failed:\n{}{}", written, said);
+        bail!("{name} failed:\n{written}{said}");
     }
     Ok((written, said))
 }
