@@ -7,10 +7,14 @@ use super::lex::{Token, closing, parts};
 use super::types::{Aliases, Type, of_cpp, of_rust};
 use std::collections::BTreeMap;
 
+/// A field by its name.
+type Field = (String, Type);
+
 /// A struct as one side has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Struct {
-    pub(super) fields: Vec<(String, Type)>,
+    /// None if one of them is nothing that a kernel could be given.
+    pub(super) fields: Option<Vec<Field>>,
     /// What its alignment was raised to.
     pub(super) align: Option<String>,
     /// Laid out by the rules of C: always true of C++.
@@ -24,8 +28,7 @@ pub(super) struct Definitions {
     pub(super) numbers: BTreeMap<String, String>,
 }
 
-/// What a unit of C++ defines. A struct with a field that cannot be read is left out, and then
-/// counts as not found.
+/// What a unit of C++ defines.
 pub(super) fn of_unit(code: &str, tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Definitions {
     let mut found = Definitions::default();
     for line in code.lines() {
@@ -41,10 +44,8 @@ pub(super) fn of_unit(code: &str, tokens: &[Token<'_>], aliases: &Aliases<'_>) -
                 let Some((name, align, length)) = heading(&tokens[i + 1..]) else { continue };
                 let open = i + 1 + length;
                 let inside = tokens.get(open + 1..closing(tokens, open)).unwrap_or_default();
-                if let Some(fields) = members(inside, aliases) {
-                    let of = Struct { fields, align, plain: true };
-                    found.structs.insert(name.to_owned(), of);
-                }
+                let of = Struct { fields: members(inside, aliases), align, plain: true };
+                found.structs.insert(name.to_owned(), of);
             }
             _ => {}
         }
@@ -81,7 +82,7 @@ fn heading<'a>(tokens: &[Token<'a>]) -> Option<(&'a str, Option<String>, usize)>
 }
 
 /// The fields of a struct of C++: functions, constants and aliases are none.
-fn members(tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<(String, Type)>> {
+fn members(tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<Field>> {
     const NONE: [&str; 7] =
         ["static", "using", "typedef", "template", "enum", "friend", "static_assert"];
     let (mut fields, mut i) = (Vec::new(), 0);
@@ -104,7 +105,7 @@ fn members(tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<(String, T
 }
 
 /// `int n, h = 0, strides[4]`: each with the type that the first part begins with.
-fn declarators(statement: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<(String, Type)>> {
+fn declarators(statement: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<Field>> {
     let parts = parts(statement);
     let first = value_cut(parts.first()?);
     let end = first.iter().position(|token| token.is('[')).unwrap_or(first.len());
@@ -134,10 +135,9 @@ pub(super) fn of_rust_file(tokens: &[Token<'_>]) -> Definitions {
             [Token::Word("const"), rest @ ..] => found.numbers.extend(constant(rest)),
             [Token::Word("struct"), Token::Word(name), Token::Mark('{'), ..] => {
                 let inside = tokens.get(i + 3..closing(tokens, i + 2)).unwrap_or_default();
-                if let Some(fields) = parts(inside).into_iter().map(field).collect() {
-                    let (plain, align) = representation(&tokens[..i]);
-                    found.structs.insert((*name).to_owned(), Struct { fields, align, plain });
-                }
+                let fields = parts(inside).into_iter().map(field).collect();
+                let (plain, align) = representation(&tokens[..i]);
+                found.structs.insert((*name).to_owned(), Struct { fields, align, plain });
             }
             _ => {}
         }
@@ -146,7 +146,7 @@ pub(super) fn of_rust_file(tokens: &[Token<'_>]) -> Definitions {
 }
 
 /// `#[…] pub(crate) name: Type`.
-fn field(tokens: &[Token<'_>]) -> Option<(String, Type)> {
+fn field(tokens: &[Token<'_>]) -> Option<Field> {
     let mut rest = tokens;
     loop {
         rest = match rest {
@@ -220,22 +220,32 @@ pub(super) fn differences(name: &str, cpp: &Definitions, rust: &Definitions) -> 
         let (there, here) = (of(&there.align), of(&here.align));
         differences.push(format!("struct {name} is aligned to {there} in C++, to {here} in Rust"));
     }
-    let of =
-        |(name, ty): &(String, Type), side: &Definitions| format!("{name}: {}", known(ty, side));
-    let these: Vec<String> = there.fields.iter().map(|field| of(field, cpp)).collect();
-    let those: Vec<String> = here.fields.iter().map(|field| of(field, rust)).collect();
-    if let Some((a, b)) = these.iter().zip(&those).find(|(a, b)| a != b) {
-        differences.push(format!("struct {name} has {a} in C++ where Rust has {b}"));
-    } else if these.len() != those.len() {
-        let (these, those) = (these.len(), those.len());
-        differences.push(format!("struct {name} has {these} fields in C++ and {those} in Rust"));
-    }
-    for (_, ty) in &there.fields {
+    let (Some(fields), Some(others)) = (&there.fields, &here.fields) else {
+        let side = if there.fields.is_none() { "C++" } else { "Rust" };
+        differences.push(format!(
+            "struct {name} has a field in {side} that is no number, pointer, array or struct"
+        ));
+        return differences;
+    };
+    let of = |(name, ty): &Field, side| format!("{name}: {}", known(ty, side));
+    let these = fields.iter().map(|field| of(field, cpp)).collect();
+    let those = others.iter().map(|field| of(field, rust)).collect();
+    differences.extend(first_other(these, those).map(|other| format!("struct {name} has {other}")));
+    for (_, ty) in fields {
         if let Some(inner) = inner(ty).filter(|inner| *inner != name) {
             differences.extend(self::differences(inner, cpp, rust));
         }
     }
     differences
+}
+
+/// In what the fields of C++ and of Rust differ first.
+fn first_other(these: Vec<String>, those: Vec<String>) -> Option<String> {
+    if let Some((a, b)) = these.iter().zip(&those).find(|(a, b)| a != b) {
+        return Some(format!("{a} in C++ where Rust has {b}"));
+    }
+    let (these, those) = (these.len(), those.len());
+    (these != those).then(|| format!("{these} fields in C++ and {those} in Rust"))
 }
 
 /// The type with numbers in place of their names.
@@ -303,7 +313,7 @@ pub(crate) struct Geometry {
         let (cpp, rust) = (without_comments(CPP), without_comments(rust));
         let unit = tokens(&cpp);
         let unit = of_unit(&cpp, &unit, &aliases(&unit));
-        assert_eq!(unit.structs["Geometry"].fields.len(), 7);
+        assert_eq!(unit.structs["Geometry"].fields.as_ref().unwrap().len(), 7);
         differences("Geometry", &unit, &of_rust_file(&tokens(&rust)))
     }
 
@@ -328,6 +338,11 @@ pub(crate) struct Geometry {
             ("In<f32>", "Out<f32>", "has table: *const f32 in C++ where Rust has table: *mut f32"),
             ("C, align(16)", "C", "aligned to 16 in C++, to its fields in Rust"),
             ("#[repr(C)]\n", "", "struct Inner goes to a kernel and lacks #[repr(C)]"),
+            (
+                "bits: u16",
+                "bits: Option<u16>",
+                "struct Inner has a field in Rust that is no number",
+            ),
             ("bits: u16", "bits: i16", "struct Inner has bits: u16 in C++"),
         ] {
             let found = both(&RUST.replacen(from, to, 1));

@@ -58,11 +58,12 @@ impl Target {
 
     /// Versions of the PTX language, oldest first. The oldest that a kernel's instructions accept
     /// is written into its file, for drivers older than the toolkit: 7.0 loads from CUDA 11.0 on,
-    /// 8.0 from CUDA 12.0 on.
+    /// 8.0 from 12.0 on, which is the oldest driver that `gradus-gpu` works with. So there is none
+    /// above.
     pub(super) fn versions(self) -> &'static [&'static str] {
         match self {
             Compute75 | Compute80 => &["7.0", "7.4", "7.8", "8.0"],
-            Compute90a => &["8.0", "8.3", "8.6"],
+            Compute90a => &["8.0"],
         }
     }
 
