@@ -163,8 +163,7 @@ impl Step {
         self.optimizer.offer(cx, network);
         network.backward(cx, x, y, &mut self.dy, None, saved);
         // Every sample's loss has the penalty in it, as the mean that is minimised has.
-        let penalty = regularizer::apply(cx, &mut self.path, network);
-        tally.loss_sum += penalty * batch.images.dim().0 as f64;
+        regularizer::apply(cx, &mut self.path, network, batch.images.dim().0, tally);
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
         cx.step.step += 1;
         self.untouched = 0;
@@ -199,8 +198,7 @@ impl Step {
         let target = Target { y: targets, weights: Some(weights) };
         network.infer(cx, x, y, saved);
         self.loss.evaluate(cx, y, target, None, tally);
-        let penalty = regularizer::penalty(cx, &mut self.path, network);
-        tally.loss_sum += penalty * batch.images.dim().0 as f64;
+        regularizer::penalty(cx, &mut self.path, network, batch.images.dim().0, tally);
         self.validation.answer(network.head(), cx);
     }
 }
