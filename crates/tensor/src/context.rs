@@ -1,6 +1,6 @@
 //! What a call may use besides its arguments.
 
-use crate::{Device, Pool, Profile, Shape, Spec, Tensor};
+use crate::{Device, Pool, Profile, Shape, Spec, Sums, Tensor};
 use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
@@ -13,6 +13,8 @@ pub struct Context {
     pub workspace: Workspace,
     /// What changes every step.
     pub step: StepScalars,
+    /// What kernels of a GPU add up over the steps: losses and hits.
+    pub sums: Sums,
     /// Where the time goes, for those who want to know: measured only if there is one.
     pub profile: Option<Profile>,
     /// Whether passes over memory may be done together, which changes no bit: a large kernel is
@@ -35,7 +37,9 @@ impl Context {
             Device::Cpu => None,
             Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
         };
-        Self { device, workspace, step, profile: None, fused: true, graphs: true, published }
+        let sums = Sums::on(&device);
+        let profile = None;
+        Self { device, workspace, step, sums, profile, fused: true, graphs: true, published }
     }
 
     /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each

@@ -5,7 +5,6 @@
 //! which loads them; the second is recorded; from then on one call starts it all. What is recorded
 //! and what is done kernel by kernel is the same function, and gives the same bits.
 
-use gradus_optim::Optimizer;
 use gradus_tensor::gpu::{CudaError, Gpu, Graph};
 use gradus_tensor::{Context, Device};
 
@@ -35,10 +34,10 @@ pub(crate) enum Next {
 
 impl Recorded {
     /// What to do for a batch of `batch`. Nothing is recorded on a CPU, nor if someone wants to know
-    /// where the time goes, nor if the optimizer's steps differ from each other.
-    pub(crate) fn plan(&mut self, cx: &Context, optimizer: &dyn Optimizer, batch: usize) -> Next {
+    /// where the time goes, nor if steps differ from each other and so are not `capturable`.
+    pub(crate) fn plan(&mut self, cx: &Context, capturable: bool, batch: usize) -> Next {
         let Device::Cuda(gpu) = &cx.device else { return Next::Work };
-        if !cx.graphs || cx.profile.is_some() || !optimizer.is_capturable() {
+        if !cx.graphs || cx.profile.is_some() || !capturable {
             return Next::Work;
         }
         match self.steps.iter_mut().find(|entry| entry.batch == batch) {

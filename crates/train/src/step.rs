@@ -161,7 +161,7 @@ impl Step {
         self.dy.set_shape(self.training.y.shape());
         self.optimizer.prepare(cx);
         cx.publish_step();
-        match self.recorded.plan(cx, self.optimizer.as_ref(), batch.images.dim().0) {
+        match self.recorded.plan(cx, self.is_capturable(), batch.images.dim().0) {
             Next::Work => self.work(network, cx, tally),
             Next::Record(gpu) => {
                 let graph = gpu.capture(|| self.work(network, cx, tally));
@@ -171,6 +171,11 @@ impl Step {
         }
         cx.step.step += 1;
         self.untouched = 0;
+    }
+
+    /// Whether every step launches the same, and nothing but kernels.
+    fn is_capturable(&self) -> bool {
+        self.optimizer.is_capturable() && self.loss.kernel().is_some()
     }
 
     /// The step itself, on what was loaded. On a GPU it waits for nothing and reads nothing back, so
@@ -185,8 +190,7 @@ impl Step {
         self.optimizer.offer(cx, network);
         network.backward(cx, x, y, &mut self.dy, None, saved);
         // Every sample's loss has the penalty in it, as the mean that is minimised has.
-        let penalty = regularizer::apply(cx, &mut self.path, network);
-        tally.loss_sum += penalty * x.shape().batch() as f64;
+        regularizer::apply(cx, &mut self.path, network, x.shape().batch(), tally);
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
     }
 
@@ -219,8 +223,7 @@ impl Step {
         let target = Target { y: targets, weights: Some(weights) };
         network.infer(cx, x, y, saved);
         self.loss.evaluate(cx, y, target, None, tally);
-        let penalty = regularizer::penalty(cx, &mut self.path, network);
-        tally.loss_sum += penalty * batch.images.dim().0 as f64;
+        regularizer::penalty(cx, &mut self.path, network, batch.images.dim().0, tally);
         self.validation.answer(network.head(), cx);
     }
 }
