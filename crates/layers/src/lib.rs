@@ -60,6 +60,7 @@ mod init;
 mod initializer;
 mod layer;
 mod loss;
+mod matmul;
 mod mean_error;
 mod padding;
 mod picture;
