@@ -30,6 +30,21 @@ pub trait Optimizer: Fields + Debug + Send {
     /// `compile` has to be called again.
     fn build(&mut self, model: &dyn Fields, device: &Device);
 
+    /// Begins a step: what is counted on the CPU goes on, and the numbers of the update go to where
+    /// the kernels of a GPU read them. To be called once before each step with its
+    /// `cx.step.learning_rate` set, before [`offer`](Optimizer::offer), and likewise before a
+    /// recorded step is launched again. [`step`](Optimizer::step) does it where it was not done.
+    ///
+    /// # Panics
+    /// As [`step`](Optimizer::step).
+    fn prepare(&mut self, _cx: &mut Context, _model: &mut dyn Fields) {}
+
+    /// Whether all steps launch the same kernels on a GPU, so that one that was prepared, recorded
+    /// and launched stands for all that are prepared after it. No, unless said.
+    fn capturable(&self) -> bool {
+        false
+    }
+
     /// Before the backward pass, offers the update to parameters that may take it within that pass:
     /// see [`Offer`](crate::tensor::Offer). The next [`step`](Optimizer::step) ends the offer and
     /// updates what did not take it. An optimizer that offers nothing is as right.
