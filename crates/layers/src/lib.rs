@@ -58,6 +58,7 @@ mod accuracy;
 mod config;
 mod init;
 mod initializer;
+mod lanes;
 mod layer;
 mod loss;
 mod mean_error;

@@ -1,7 +1,7 @@
 //! What a call may use besides its arguments.
 
 use crate::{Device, Pool, Profile, Shape, Spec, Sums, Tensor};
-use gradus_gpu::{DeviceBuffer, GpuView, GpuViewMut};
+use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
 /// or infers. The fields are public so that they can be borrowed separately.
@@ -21,6 +21,9 @@ pub struct Context {
     /// then updated while its gradient comes about, and that gradient is nowhere to be read.
     /// `true` unless set.
     pub fused: bool,
+    /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
+    /// `true` unless set.
+    pub graphs: bool,
     /// `step` where the kernels of a GPU read it.
     published: Option<DeviceBuffer>,
 }
@@ -35,7 +38,8 @@ impl Context {
             Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
         };
         let sums = Sums::on(&device);
-        Self { device, workspace, step, sums, profile: None, fused: true, published }
+        let profile = None;
+        Self { device, workspace, step, sums, profile, fused: true, graphs: true, published }
     }
 
     /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each
@@ -44,6 +48,18 @@ impl Context {
     pub fn publish_step(&mut self) {
         if let Some(published) = &mut self.published {
             published.upload(&[self.step]);
+        }
+    }
+
+    /// What a GPU had to say since the last call; the CPU has nothing. Asked once a step, because
+    /// the verbs of a step return nothing.
+    ///
+    /// # Errors
+    /// The first thing that went wrong on the GPU.
+    pub fn check(&self) -> Result<(), CudaError> {
+        match &self.device {
+            Device::Cpu => Ok(()),
+            Device::Cuda(gpu) => gpu.check(),
         }
     }
 
