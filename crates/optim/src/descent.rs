@@ -195,7 +195,7 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
         let Prepared { batch, update } = step;
         let Self { table, accumulation, clipping, ema, state, decay, .. } = self;
         let table = table.as_mut().expect("a table on a GPU");
-        table.expect(model, parts(state, accumulation, ema), |path| decay.concerns(path));
+        table.lay(model, parts(state, accumulation, ema), |path| decay.concerns(path));
         if accumulation.steps > 1 {
             cuda::passes::gather(table, accumulation.place(batch), accumulation.steps);
         }
@@ -240,15 +240,13 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
         }
     }
 
-    /// Tells the device where everything lies and what the numbers of the update are.
-    fn publish(&mut self, model: &mut dyn Fields, update: Update) {
-        let numbers = self.rule.numbers(update);
-        let Self { table, accumulation, ema, state, decay, .. } = self;
-        let Some(table) = table else { return };
-        let averages = ema.as_ref().map_or([0.0; 2], |ema| ema.numbers(update.number));
-        table.lay(model, parts(state, accumulation, ema), |path| decay.concerns(path));
-        let numbers = F::KERNEL.map_or([0.0; cuda::NUMBERS], |kernel| (kernel.numbers)(numbers));
-        table.publish(decay.at(update.learning_rate), numbers, averages);
+    /// Tells the device, if there is one, what the numbers of the update are.
+    fn publish(&mut self, update: Update) {
+        let Some(table) = &mut self.table else { return };
+        let numbers = F::KERNEL
+            .map_or([0.0; cuda::NUMBERS], |kernel| (kernel.numbers)(self.rule.numbers(update)));
+        let averages = self.ema.as_ref().map_or([0.0; 2], |ema| ema.numbers(update.number));
+        table.publish(self.decay.at(update.learning_rate), numbers, averages);
     }
 
     /// Whether no update needs the gradients of all parameters, or of several batches.
@@ -354,22 +352,22 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
         });
     }
 
-    fn prepare(&mut self, cx: &mut Context, model: &mut dyn Fields) {
+    fn prepare(&mut self, cx: &mut Context) {
         let batch = self.iterations.next();
         let number = batch / self.accumulation.steps + 1;
         let update = Update { number, learning_rate: cx.step.learning_rate };
         self.prepared = Some(Prepared { batch, update });
-        self.publish(model, update);
+        self.publish(update);
     }
 
-    fn capturable(&self) -> bool {
+    fn is_capturable(&self) -> bool {
         let overwrites = self.ema.as_ref().is_some_and(|ema| ema.options().1.is_some());
         F::KERNEL.is_some() && self.accumulation.steps == 1 && !overwrites
     }
 
     fn step(&mut self, cx: &mut Context, model: &mut dyn Fields) {
         if self.prepared.is_none() {
-            self.prepare(cx, model);
+            self.prepare(cx);
         }
         let Some(step) = self.prepared.take() else { return };
         match &cx.device {

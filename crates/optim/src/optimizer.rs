@@ -30,18 +30,20 @@ pub trait Optimizer: Fields + Debug + Send {
     /// `compile` has to be called again.
     fn build(&mut self, model: &dyn Fields, device: &Device);
 
-    /// Begins a step: what is counted on the CPU goes on, and the numbers of the update go to where
-    /// the kernels of a GPU read them. To be called once before each step with its
-    /// `cx.step.learning_rate` set, before [`offer`](Optimizer::offer), and likewise before a
-    /// recorded step is launched again. [`step`](Optimizer::step) does it where it was not done.
+    /// Once before each step, whether its kernels are launched one by one or as a recorded graph:
+    /// counts the step and copies to a GPU the numbers that change from step to step, such as the
+    /// learning rate, which is `cx.step.learning_rate`. [`step`](Optimizer::step) does it where it
+    /// was not done.
     ///
     /// # Panics
-    /// As [`step`](Optimizer::step).
-    fn prepare(&mut self, _cx: &mut Context, _model: &mut dyn Fields) {}
+    /// If nothing was built.
+    fn prepare(&mut self, _cx: &mut Context) {}
 
-    /// Whether all steps launch the same kernels on a GPU, so that one that was prepared, recorded
-    /// and launched stands for all that are prepared after it. No, unless said.
-    fn capturable(&self) -> bool {
+    /// Whether every step on a GPU launches the same kernels with the same arguments, so that it can
+    /// be recorded once and launched as a whole. A first step has to be made before, so that what
+    /// it needs is there; and where a parameter was frozen, thawed or made anew, one is recorded
+    /// again.
+    fn is_capturable(&self) -> bool {
         false
     }
 
@@ -52,17 +54,6 @@ pub trait Optimizer: Fields + Debug + Send {
     /// # Panics
     /// As [`step`](Optimizer::step).
     fn offer(&mut self, _cx: &Context, _model: &mut dyn Fields) {}
-
-    /// Once before each step, whether its kernels are launched one by one or as a recorded graph:
-    /// counts the step and copies to a GPU the numbers that change from step to step, such as the
-    /// learning rate.
-    fn prepare(&mut self, _cx: &mut Context) {}
-
-    /// Whether every step on a GPU launches the same kernels with the same arguments, so that it can
-    /// be recorded once and launched as a whole.
-    fn is_capturable(&self) -> bool {
-        false
-    }
 
     /// Moves every parameter that is not frozen once, by its gradient and by
     /// `cx.step.learning_rate`; the gradients may be changed on the way. Nothing is allocated.

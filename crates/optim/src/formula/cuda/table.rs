@@ -28,8 +28,8 @@ pub struct Row {
 }
 
 /// The rows of all parameters that are trained, in the order of the model; the scalars of the
-/// update; and room for the norms of gradients. Laid out before the first step and again only when
-/// a parameter has moved, was frozen or thawed: other steps allocate nothing.
+/// update; and room for the norms of gradients. Laid out in the first step and again only in one
+/// before which a parameter has moved, was frozen or thawed: other steps allocate nothing.
 #[derive(Debug)]
 pub(crate) struct Table {
     gpu: Gpu,
@@ -83,20 +83,6 @@ impl Table {
         self.rows.upload(&self.laid);
         self.partial = DeviceBuffer::zeroed(gpu, self.blocks * size_of::<f64>());
         self.factors = DeviceBuffer::zeroed(gpu, count * size_of::<f32>());
-    }
-
-    /// Holds what a step is about to use against what was laid out.
-    ///
-    /// # Panics
-    /// If something lies elsewhere: the kernels would write to where it was.
-    pub(crate) fn expect<const N: usize>(
-        &mut self,
-        model: &mut dyn Fields,
-        parts: Parts<'_, N>,
-        decays: impl FnMut(&Path) -> bool,
-    ) {
-        self.find(model, parts, decays);
-        assert!(self.found == self.laid, "the model is another one than the step was prepared for");
     }
 
     fn find<const N: usize>(

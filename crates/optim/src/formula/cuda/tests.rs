@@ -65,7 +65,7 @@ fn run(device: &Device, mut optimizer: Box<dyn Optimizer>) -> Vec<(String, Vec<u
         cx.step.learning_rate = rate(step);
         // Who does not prepare a step is served likewise.
         if step % 3 != 0 {
-            optimizer.prepare(&mut cx, &mut model);
+            optimizer.prepare(&mut cx);
         }
         optimizer.step(&mut cx, &mut model);
     }
@@ -163,13 +163,13 @@ fn a_recorded_step_stands_for_all_that_are_prepared() {
     let expected = run(&Device::Cpu, made());
     let (mut cx, mut model, mut optimizer) =
         (Context::new(device.clone(), 1), model(&device), made());
-    assert!(optimizer.capturable());
+    assert!(optimizer.is_capturable());
     optimizer.build(&model, &device);
     let mut recorded = None;
     for step in 0..STEPS {
         give_gradients(&mut model, step);
         cx.step.learning_rate = rate(step);
-        optimizer.prepare(&mut cx, &mut model);
+        optimizer.prepare(&mut cx);
         if step == 0 {
             // The kernels are loaded, the table is made.
             optimizer.step(&mut cx, &mut model);
@@ -189,10 +189,10 @@ fn a_recorded_step_stands_for_all_that_are_prepared() {
 
 #[test]
 fn a_step_that_differs_from_others_is_not_to_be_recorded() {
-    assert!(Adam::new().use_ema(Ema::new()).clip(Clip::Norm(1.0)).capturable());
-    assert!(!Adam::new().gradient_accumulation_steps(2).capturable());
-    assert!(!Adam::new().use_ema(Ema::new().overwrite_frequency(2)).capturable());
-    assert!(!Descent::<Own, 2>::new().capturable());
+    assert!(Adam::new().use_ema(Ema::new()).clip(Clip::Norm(1.0)).is_capturable());
+    assert!(!Adam::new().gradient_accumulation_steps(2).is_capturable());
+    assert!(!Adam::new().use_ema(Ema::new().overwrite_frequency(2)).is_capturable());
+    assert!(!Descent::<Own, 2>::new().is_capturable());
 }
 
 #[test]
