@@ -13,9 +13,9 @@ pub enum Gpu {}
 #[derive(Debug)]
 pub enum DeviceBuffer {}
 
-/// Memory that a device reaches. There is none in this build.
+/// A way of data to a device. There is none in this build.
 #[derive(Debug)]
-pub enum Pinned {}
+pub enum Feed {}
 
 /// Work recorded on a device. There is none in this build.
 #[derive(Debug)]
@@ -84,6 +84,16 @@ impl Gpu {
         match *self {}
     }
 
+    /// Keeps an error for the next [`Gpu::check`].
+    pub fn report(&self, _: CudaError) {
+        match *self {}
+    }
+
+    /// Waits until all work is done.
+    pub fn wait(&self) {
+        match *self {}
+    }
+
     /// Puts a kernel in the stream.
     ///
     /// # Safety
@@ -136,14 +146,6 @@ impl DeviceBuffer {
         match *self {}
     }
 
-    /// Copies the front of `from` when its turn comes.
-    ///
-    /// # Safety
-    /// There is no value to call it on.
-    pub unsafe fn upload_later(&mut self, _: &Pinned, _: usize) {
-        match *self {}
-    }
-
     /// Copies the front of the buffer into `into`.
     pub fn download<T: Copy>(&self, _: &mut [T]) {
         match *self {}
@@ -155,28 +157,15 @@ impl DeviceBuffer {
     }
 }
 
-impl Pinned {
-    /// Zeros.
+impl Feed {
+    /// A way for up to that many bytes.
     #[expect(clippy::missing_errors_doc, reason = "there is no device to call it with")]
-    pub fn zeroed(gpu: &Gpu, _: usize) -> Result<Self, CudaError> {
+    pub fn new(gpu: &Gpu, _: usize) -> Result<Self, CudaError> {
         match *gpu {}
     }
 
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        match *self {}
-    }
-
-    /// The bytes, to write.
-    #[must_use]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        match *self {}
-    }
-
-    /// The first floats, to write.
-    #[must_use]
-    pub fn floats_mut(&mut self, _: usize) -> &mut [f32] {
+    /// Lets `fill` write and puts it in the front of `into`.
+    pub fn send(&mut self, _: usize, _: impl FnOnce(&mut [u8]), _: &mut DeviceBuffer) {
         match *self {}
     }
 }

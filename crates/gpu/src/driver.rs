@@ -3,13 +3,17 @@
 
 mod buffer;
 mod devices;
+mod feed;
 mod graph;
 mod launch;
 mod source;
 
-pub use buffer::{DeviceBuffer, Pinned};
+pub use buffer::DeviceBuffer;
 pub use devices::{DeviceInfo, devices};
+pub use feed::Feed;
 pub use graph::Graph;
+
+use buffer::Pinned;
 
 use crate::CudaError;
 use cudarc::driver::result::DriverError;
@@ -117,11 +121,16 @@ impl Gpu {
     /// # Errors
     /// The first thing that went wrong.
     pub fn synchronize(&self) -> Result<(), CudaError> {
+        self.wait();
+        self.check()
+    }
+
+    /// Waits until all work is done. What went wrong, the next [`Gpu::check`] tells.
+    pub fn wait(&self) {
         self.bind();
         // SAFETY: the stream lives as long as the device is open.
         let waited = unsafe { result::stream::synchronize(self.stream()) };
         self.note("waiting for the device", waited);
-        self.check()
     }
 
     fn stream(&self) -> sys::CUstream {
@@ -130,6 +139,11 @@ impl Gpu {
 
     fn fault(&self) -> MutexGuard<'_, Option<CudaError>> {
         self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an error for the next [`Gpu::check`], for whoever has nobody to tell.
+    pub fn report(&self, error: CudaError) {
+        self.keep(error);
     }
 
     /// Keeps the first error that nobody could be told.

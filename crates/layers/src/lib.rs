@@ -82,7 +82,7 @@ pub use gradus_tensor::Regularizer;
 pub use init::Init;
 pub use initializer::{Distribution, Initializer, Mode as FanMode};
 pub use layer::{Flow, Layer, ShapeError};
-pub use loss::{Loss, Target};
+pub use loss::{Loss, LossKernel, Target};
 pub use mean_absolute_error::MeanAbsoluteError;
 pub use mean_squared_error::MeanSquaredError;
 pub use padding::{Extent, Padding};

@@ -38,6 +38,17 @@ pub trait Optimizer: Fields + Debug + Send {
     /// As [`step`](Optimizer::step).
     fn offer(&mut self, _cx: &Context, _model: &mut dyn Fields) {}
 
+    /// Once before each step, whether its kernels are launched one by one or as a recorded graph:
+    /// counts the step and copies to a GPU the numbers that change from step to step, such as the
+    /// learning rate.
+    fn prepare(&mut self, _cx: &mut Context) {}
+
+    /// Whether every step on a GPU launches the same kernels with the same arguments, so that it can
+    /// be recorded once and launched as a whole.
+    fn is_capturable(&self) -> bool {
+        false
+    }
+
     /// Moves every parameter that is not frozen once, by its gradient and by
     /// `cx.step.learning_rate`; the gradients may be changed on the way. Nothing is allocated.
     ///

@@ -1,7 +1,7 @@
 //! What a call may use besides its arguments.
 
-use crate::{Device, Pool, Profile, Shape, Spec, Tensor};
-use gradus_gpu::{DeviceBuffer, GpuView, GpuViewMut};
+use crate::{Device, Pool, Profile, Shape, Spec, Sums, Tensor};
+use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
 /// or infers. The fields are public so that they can be borrowed separately.
@@ -13,12 +13,17 @@ pub struct Context {
     pub workspace: Workspace,
     /// What changes every step.
     pub step: StepScalars,
+    /// What kernels of a GPU add up over the steps: losses and hits.
+    pub sums: Sums,
     /// Where the time goes, for those who want to know: measured only if there is one.
     pub profile: Option<Profile>,
     /// Whether passes over memory may be done together, which changes no bit: a large kernel is
     /// then updated while its gradient comes about, and that gradient is nowhere to be read.
     /// `true` unless set.
     pub fused: bool,
+    /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
+    /// `true` unless set.
+    pub graphs: bool,
     /// `step` where the kernels of a GPU read it.
     published: Option<DeviceBuffer>,
 }
@@ -32,7 +37,9 @@ impl Context {
             Device::Cpu => None,
             Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
         };
-        Self { device, workspace, step, profile: None, fused: true, published }
+        let sums = Sums::on(&device);
+        let profile = None;
+        Self { device, workspace, step, sums, profile, fused: true, graphs: true, published }
     }
 
     /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each
@@ -41,6 +48,18 @@ impl Context {
     pub fn publish_step(&mut self) {
         if let Some(published) = &mut self.published {
             published.upload(&[self.step]);
+        }
+    }
+
+    /// What a GPU had to say since the last call; the CPU has nothing. Asked once a step, because
+    /// the verbs of a step return nothing.
+    ///
+    /// # Errors
+    /// The first thing that went wrong on the GPU.
+    pub fn check(&self) -> Result<(), CudaError> {
+        match &self.device {
+            Device::Cpu => Ok(()),
+            Device::Cuda(gpu) => gpu.check(),
         }
     }
 

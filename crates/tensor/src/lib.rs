@@ -34,6 +34,7 @@ mod profile;
 mod real;
 mod shape;
 pub mod simd;
+mod sums;
 mod tensor;
 
 pub use context::{Context, Scratch, StepScalars, Workspace};
@@ -47,4 +48,5 @@ pub use parallel::{Chunks, Parts, Pool};
 pub use profile::{Phase, Profile, Span, Work};
 pub use real::Real;
 pub use shape::{DType, Element, Shape, Spec};
+pub use sums::Sums;
 pub use tensor::Tensor;

@@ -2,8 +2,9 @@
 
 use crate::buffer::Buffer;
 use crate::{DType, Device, Element, Shape, Spec};
-use gradus_gpu::{DeviceBuffer, GpuView, GpuViewMut};
+use gradus_gpu::{DeviceBuffer, Feed, GpuView, GpuViewMut};
 use ndarray::{ArrayView, ArrayView2, ArrayViewMut, ArrayViewMut2, Dimension, IxDyn};
+use std::borrow::Cow;
 
 /// Contiguous, row-major, owned numbers on one device. Zeros until written.
 ///
@@ -159,6 +160,35 @@ impl Tensor {
         match &mut self.data {
             Data::Host(_) => self.slice_mut().copy_from_slice(values),
             Data::Device(buffer) => buffer.upload(values),
+        }
+    }
+
+    /// Lets `fill` write the numbers, which then are on their way to the GPU while it is still at
+    /// work on what came before.
+    ///
+    /// # Panics
+    /// If the tensor is not of floats on the feed's GPU, or the feed is smaller.
+    pub fn write_through(&mut self, feed: &mut Feed, fill: impl FnOnce(&mut [f32])) {
+        self.expect_type::<f32>();
+        let (len, bytes) = (self.len(), self.spec.bytes());
+        let Data::Device(buffer) = &mut self.data else { panic!("{ON_THE_CPU}") };
+        let fill = |bytes: &mut [u8]| {
+            // SAFETY: pinned pages are aligned for floats, `bytes` is as long as `len` of them, and
+            // any bytes are floats.
+            fill(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), len) });
+        };
+        feed.send(bytes, fill, buffer);
+    }
+
+    /// The numbers, for whoever looks at them on the CPU: themselves, or a copy of those on a GPU.
+    ///
+    /// # Panics
+    /// If they are of another type.
+    #[must_use]
+    pub fn numbers<T: Element>(&self) -> Cow<'_, [T]> {
+        match &self.data {
+            Data::Host(_) => Cow::Borrowed(self.slice()),
+            Data::Device(_) => Cow::Owned(self.on(&Device::Cpu).slice().to_vec()),
         }
     }
 

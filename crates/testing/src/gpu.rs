@@ -1,5 +1,6 @@
 //! A device for the tests of kernels.
 
+use gradus_cuda_emu::Schedule;
 use gradus_gpu::Gpu;
 use std::sync::OnceLock;
 
@@ -19,12 +20,25 @@ fn open() -> Option<Gpu> {
     if std::env::var_os("GRADUS_REQUIRE_GPU").is_some_and(|required| required == "1") {
         return Some(real.expect("GRADUS_REQUIRE_GPU=1 asks for a GPU"));
     }
-    match real {
-        Ok(gpu) => Some(gpu),
-        Err(reason) => {
-            say(&format!("skipped: {reason}"));
-            None
-        }
+    let opened = real.map_err(|reason| reason.to_string()).or_else(|reason| {
+        let emulated = gradus_cuda_emu::install().map_err(|missing| format!("{reason}; {missing}"))?;
+        emulated.schedule(schedule());
+        Gpu::open(0).map_err(|reason| reason.to_string())
+    });
+    opened.inspect_err(|reason| say(&format!("skipped: {reason}"))).ok()
+}
+
+/// How the emulated device goes about its work: `GRADUS_EMULATED_SCHEDULE` is the number of one of
+/// several, or `checked`.
+fn schedule() -> Schedule {
+    match std::env::var("GRADUS_EMULATED_SCHEDULE") {
+        Ok(name) if name == "checked" => Schedule::checked(),
+        Ok(number) => number
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| Schedule::several().get(number).copied())
+            .unwrap_or_else(|| panic!("GRADUS_EMULATED_SCHEDULE is {number:?}: say checked, or 0 to 4")),
+        Err(_) => Schedule::default(),
     }
 }
 

@@ -101,7 +101,7 @@ struct Stored {
 
 impl Stored {
     fn new(tensor: &Tensor) -> Self {
-        let bytes = tensor.slice::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes = tensor.numbers::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect();
         Self { shape: tensor.shape().dims().to_vec(), bytes }
     }
 }
@@ -231,7 +231,7 @@ impl Contents<'_> {
     pub(crate) fn fill(&self, owner: &mut dyn Fields) {
         owner.visit_mut(&mut Name::default(), &mut |name, field| {
             let stored = self.tensors.tensor(name.as_str()).expect("every name was found");
-            copy(stored.data(), field.into_value().slice_mut());
+            field.into_value().edit(|values| copy(stored.data(), values));
         });
     }
 }

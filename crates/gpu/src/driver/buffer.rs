@@ -80,23 +80,16 @@ impl DeviceBuffer {
         self.gpu.note("copying to the device", copied);
     }
 
-    /// Copies the front of `from`, which the device reads when the copy's turn comes.
-    ///
-    /// # Safety
-    /// `from` is not written before the device is done with it: see [`Gpu::synchronize`].
+    /// Where the first `bytes` lie; nowhere, if the memory could not be had.
     ///
     /// # Panics
-    /// If one of them is smaller than `bytes`.
-    pub unsafe fn upload_later(&mut self, from: &Pinned, bytes: usize) {
-        if self.pointer == 0 || bytes == 0 {
-            return;
+    /// If the buffer is smaller.
+    pub(super) fn address(&mut self, bytes: usize) -> Option<u64> {
+        if self.pointer == 0 {
+            return None;
         }
         self.expect(bytes);
-        self.gpu.bind();
-        let from = &from.bytes()[..bytes];
-        // SAFETY: the block is large enough, and the caller leaves `from` as it is.
-        let copied = unsafe { result::memcpy_htod_async(self.pointer, from, self.gpu.stream()) };
-        self.gpu.note("copying to the device", copied);
+        Some(self.pointer)
     }
 
     /// Waits for the kernels before, and copies the front of the buffer into `into`. If there was
@@ -184,7 +177,7 @@ impl Gpu {
 /// Memory of the host that the system does not move, so that the device copies from it by itself.
 /// Zeros at first.
 #[derive(Debug)]
-pub struct Pinned {
+pub(super) struct Pinned {
     gpu: Gpu,
     pointer: *mut c_void,
     bytes: usize,
@@ -200,7 +193,7 @@ impl Pinned {
     ///
     /// # Errors
     /// If the system does not give as much memory that it may not move.
-    pub fn zeroed(gpu: &Gpu, bytes: usize) -> Result<Self, CudaError> {
+    pub(super) fn zeroed(gpu: &Gpu, bytes: usize) -> Result<Self, CudaError> {
         gpu.bind();
         // SAFETY: plain cached memory, freed in `drop`.
         let made = unsafe { result::malloc_host(bytes.max(1), 0) };
@@ -211,28 +204,15 @@ impl Pinned {
     }
 
     /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: the block is as long, initialised in `zeroed`, and borrowed as long as `self`.
         unsafe { std::slice::from_raw_parts(self.pointer.cast(), self.bytes) }
     }
 
     /// The bytes, to write.
-    #[must_use]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`; `&mut self` makes the access exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.cast(), self.bytes) }
-    }
-
-    /// The first `len` floats, to write.
-    ///
-    /// # Panics
-    /// If there are not so many.
-    #[must_use]
-    pub fn floats_mut(&mut self, len: usize) -> &mut [f32] {
-        assert!(4 * len <= self.bytes, "{len} floats of {} pinned bytes", self.bytes);
-        // SAFETY: as in `bytes_mut`; pages are aligned for floats, and any bytes are floats.
-        unsafe { std::slice::from_raw_parts_mut(self.pointer.cast(), len) }
     }
 }
 
