@@ -166,6 +166,11 @@ impl BatchNormalization {
         !self.options.trainable || self.gamma.frozen || self.beta.frozen
     }
 
+    /// Where the layer was built.
+    pub(crate) fn device(&self) -> Device {
+        self.moving_mean.device()
+    }
+
     /// The normalization of inference, and of a frozen layer.
     pub(crate) fn moving(&self) -> Normalization<'_, f32> {
         self.normalization([self.moving_mean.slice(), &[], self.moving_variance.slice()])

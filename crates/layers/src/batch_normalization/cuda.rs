@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::lanes::lanes;
+use crate::lanes::{COLUMN_THREADS, columns_of_block, lanes};
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, InOut, Out, kernels};
 
 kernels! {
@@ -139,8 +139,6 @@ struct Cut {
 }
 
 impl Cut {
-    /// Threads of a block, `COLUMN_THREADS` of columns.cuh.
-    const THREADS: usize = 256;
     /// Rows that a thread takes at once, at least.
     const TILE: usize = 8;
     /// Blocks that are aimed at: they fill an H200.
@@ -156,17 +154,17 @@ impl Cut {
 
     /// Lanes, groups of them, and the fewest rows that are worth a block.
     fn block(channels: usize) -> (usize, usize, usize) {
-        let lanes = channels.next_power_of_two().min(32);
-        (lanes, channels.div_ceil(lanes), Self::TILE * Self::THREADS / lanes)
+        let lanes = columns_of_block(channels);
+        (lanes, channels.div_ceil(lanes), Self::TILE * COLUMN_THREADS / lanes)
     }
 
     fn grid(&self) -> Grid {
-        Grid::of([self.groups as u32, self.chunks as u32, 1], Self::THREADS as u32)
+        Grid::of([self.groups as u32, self.chunks as u32, 1], COLUMN_THREADS as u32)
     }
 
     /// A block for each channel, with about a thread for each chunk.
     fn grid_of_channels(&self, channels: usize) -> Grid {
-        let threads = self.chunks.next_power_of_two().clamp(32, Self::THREADS);
+        let threads = self.chunks.next_power_of_two().clamp(32, COLUMN_THREADS);
         Grid::of([channels as u32, 1, 1], threads as u32)
     }
 }

@@ -152,3 +152,17 @@ fn a_layer_is_frozen_by_name_and_stays_so() {
     chain.set_trainable(true);
     assert_eq!(frozen(&chain), [""; 0]);
 }
+
+#[test]
+fn on_a_gpu_every_layer_is_a_link_of_its_own() {
+    let Some(gpu) = gradus_testing::gpu() else { return };
+    let shape = Shape::new(&[2, 10, 9, 3]);
+    let links = |device: &Device| {
+        let mut chain = small();
+        chain.build_on(shape, device, 5).unwrap();
+        let plans = [Mode::Train, Mode::Infer].map(|mode| chain.plan(Spec::f32(shape), mode));
+        plans.map(|plan| plan.unwrap().inner.len())
+    };
+    assert_eq!(links(&Device::Cuda(gpu)), [7, 7]);
+    assert_eq!(links(&Device::Cpu), [4, 4]);
+}
