@@ -1,0 +1,20 @@
+//! A trained network in forms that other programs load, and theirs in ours.
+//!
+//! One file for each form. None needs the program that it writes for: the messages are declared by
+//! hand, a few lines for each format.
+#![doc = include_str!("../README.md")]
+
+mod compose;
+mod error;
+mod export;
+mod graph;
+mod names;
+mod onnx;
+mod saved_model;
+
+pub use error::Error;
+pub use export::Export;
+pub use gradus_data::Interpolation;
+pub use gradus_layers as layers;
+pub use onnx::{Layout, Onnx};
+pub use saved_model::SavedModel;
