@@ -50,6 +50,6 @@ pub mod prelude {
     pub use gradus_tensor::{Context, Device};
     pub use gradus_train::{
         CSVLogger, Checkpoint, EarlyStopping, Fit, History, LearningRateScheduler, Model,
-        ModelCheckpoint, ReduceLROnPlateau, TerminateOnNaN,
+        ModelCheckpoint, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     };
 }

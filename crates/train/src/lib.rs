@@ -42,7 +42,7 @@ pub use batches::{Batch, Batches};
 pub use callback::{Callback, CallbackState, Control, Logs, Run};
 pub use callbacks::{
     CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
-    TerminateOnNaN,
+    TensorBoard, TerminateOnNaN,
 };
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use confusion_matrix::{ClassReport, ConfusionMatrix};
