@@ -28,6 +28,7 @@
 
 pub use gradus_augment as augment;
 pub use gradus_data as data;
+pub use gradus_export as export;
 pub use gradus_layers as layers;
 pub use gradus_models as models;
 pub use gradus_optim as optim;
