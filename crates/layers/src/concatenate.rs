@@ -20,7 +20,7 @@ mod tests;
 use crate::residual;
 use crate::{
     Config, ConfigError, Described, Flow, Init, Layer, Mode, Plan, Registry, Saved, ShapeError,
-    Slot,
+    Slot, layer::bounded,
 };
 use gradus_tensor::{
     Context, Device, Field, FieldMut, Fields, Path, Phase, Shape, Spec, Tensor, Work,
@@ -95,7 +95,7 @@ impl Concatenate {
         let dims = &mut dims[..first.rank()];
         dims.copy_from_slice(first.dims());
         dims[first.rank() - 1] = parts.iter().map(Shape::last).sum();
-        Ok(Shape::new(dims))
+        bounded(x, Shape::new(dims))
     }
 }
 

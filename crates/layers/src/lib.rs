@@ -80,7 +80,7 @@ pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use config::{Config, ConfigError};
 pub use gradus_tensor as tensor;
 pub use gradus_tensor::Regularizer;
-pub use init::Init;
+pub use init::{Init, Wanted};
 pub use initializer::{Distribution, Initializer, Mode as FanMode};
 pub use layer::{Flow, Layer, ShapeError};
 pub use loss::{Loss, LossKernel, Target};

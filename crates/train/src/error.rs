@@ -49,6 +49,14 @@ pub enum Error {
         /// What the data gives.
         found: [usize; 3],
     },
+    /// A picture has not the channels that the network takes.
+    #[error("the network takes pictures of {expected} channels, this one has {found}")]
+    Channels {
+        /// Channels that the network was built for.
+        expected: usize,
+        /// Channels of the picture.
+        found: usize,
+    },
     /// The data has other classes than the network has outputs.
     #[error("the network has {expected} outputs, the data has {found} classes: {names}")]
     Classes {

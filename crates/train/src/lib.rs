@@ -8,6 +8,7 @@
 //! | early stopping, learning rate on a plateau | [`EarlyStopping`], [`ReduceLROnPlateau`] |
 //! | the table of epochs, its CSV and its plots | [`History`], [`plot`] |
 //! | accuracy, precision, recall, F1, AUC | [`metrics`] |
+//! | what is on a picture | [`load`], [`Classifier`] |
 //! | models on disk, versions | [`Model::save`], [`Model::load`], in `save.rs` |
 //!
 //! Where batches come from is a trait, [`Batches`]; the loader of `gradus-data` implements it.
@@ -18,6 +19,7 @@ mod batches;
 mod callback;
 mod callbacks;
 mod checkpoint;
+mod classifier;
 mod confusion_matrix;
 mod error;
 mod evaluate;
@@ -43,9 +45,10 @@ pub use batches::{Batch, Batches};
 pub use callback::{Callback, CallbackState, Control, Logs, Run};
 pub use callbacks::{
     CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
-    TerminateOnNaN,
+    TensorBoard, TerminateOnNaN,
 };
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use classifier::{Answer, Classifier, Picture, load};
 pub use confusion_matrix::{ClassReport, ConfusionMatrix};
 pub use error::Error;
 pub use evaluate::Evaluation;

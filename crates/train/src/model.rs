@@ -5,7 +5,8 @@
 
 use crate::metrics::{Metric, Metrics};
 use crate::{Batches, Error, History, Memory, Planned, Step};
-use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary};
+use gradus_data::Interpolation;
+use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary, Wanted};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Fields, Shape};
 use ndarray::{Array2, ArrayView4, Axis};
@@ -18,6 +19,7 @@ pub struct Model {
     pub(crate) image: [usize; 3],
     pub(crate) classes: Vec<String>,
     pub(crate) rescale: f32,
+    pub(crate) interpolation: Interpolation,
     pub(crate) context: Context,
     pub(crate) training: Option<Training>,
     pub(crate) history: History,
@@ -56,19 +58,35 @@ impl Model {
         mut context: Context,
         seed: u64,
     ) -> Result<Self, ShapeError> {
-        let [h, w, c] = image;
-        network.build_on(Shape::new(&[1, h, w, c]), &context.device, seed)?;
+        network.build_on(input(image, 1), &context.device, seed)?;
         context.step.seed = seed;
-        Ok(Self {
+        Ok(Self::of(network, image, context))
+    }
+
+    /// Builds the network with parameters that are to come from a file.
+    pub(crate) fn build_to_be_filled(
+        mut network: Sequential,
+        image: [usize; 3],
+        context: Context,
+        wanted: &Wanted,
+    ) -> Result<Self, ShapeError> {
+        network.build_to_be_filled(input(image, 1), &context.device, wanted)?;
+        Ok(Self::of(network, image, context))
+    }
+
+    /// A network that is built.
+    fn of(network: Sequential, image: [usize; 3], context: Context) -> Self {
+        Self {
             network,
             image,
             classes: Vec::new(),
             rescale: 1.0,
+            interpolation: Interpolation::Nearest,
             context,
             training: None,
             history: History::default(),
             asked: None,
-        })
+        }
     }
 
     /// The names of the outputs; kept with the saved model, so that it can answer in words.
@@ -83,6 +101,14 @@ impl Model {
     #[must_use]
     pub fn with_rescale(mut self, rescale: f32) -> Self {
         self.rescale = rescale;
+        self
+    }
+
+    /// How images were resized before training; nearest, Keras's default, unless said. Kept with the
+    /// saved model.
+    #[must_use]
+    pub fn with_interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = interpolation;
         self
     }
 
@@ -210,6 +236,12 @@ impl Model {
         self.rescale
     }
 
+    /// How images are resized for it.
+    #[must_use]
+    pub fn interpolation(&self) -> Interpolation {
+        self.interpolation
+    }
+
     /// The names of its outputs, if it was given any.
     #[must_use]
     pub fn classes(&self) -> &[String] {
@@ -321,9 +353,13 @@ impl Model {
     }
 
     fn input(&self, n: usize) -> Shape {
-        let [h, w, c] = self.image;
-        Shape::new(&[n, h, w, c])
+        input(self.image, n)
     }
+}
+
+/// The shape of a batch of `n`.
+fn input([h, w, c]: [usize; 3], n: usize) -> Shape {
+    Shape::new(&[n, h, w, c])
 }
 
 /// The paths of all layers in the innermost container that the path leads to.
