@@ -33,6 +33,10 @@ const FLAGS: [&str; 11] = [
     "-O2",
 ];
 
+/// Of a checked kernel besides: the sanitizers' calls, without their runtimes.
+const CHECKED_FLAGS: [&str; 3] =
+    ["-DEMU_CHECKED", "-fsanitize=thread", "-fsanitize=alignment,bounds,shift-exponent"];
+
 fn main() {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let workspace = here.join("../..").canonicalize().expect("the crate lies in crates/");
@@ -107,7 +111,7 @@ fn kernel_object(s: &Source, checked: bool, here: &Path, workspace: &Path, out: 
     }
     flags.push(format!("-DEMU_SHARED=\"{name}\""));
     if checked {
-        flags.extend(["-DEMU_CHECKED".into(), "-fsanitize=thread".into()]);
+        flags.extend(CHECKED_FLAGS.map(String::from));
     }
     Object { source: wrapper, object: out.join(format!("{name}.o")), flags }
 }

@@ -155,7 +155,9 @@ static void check(uintptr_t at, size_t size, bool write, bool atomic) {
         return;
     }
     if (at - module_begin < module_end - module_begin) return; // constants and __device__ variables
-    fault(FaultKind::OutOfBounds, (const void*)at, "%s of %zu bytes outside of every allocation", write ? "a write" : "a read", size);
+    static std::string where; // outlives the fiber
+    where = near_by(at);
+    fault(FaultKind::OutOfBounds, (const void*)at, "%s of %zu bytes %s", write ? "a write" : "a read", size, where.c_str());
 }
 void check_access(const void* at, size_t size, bool write) {
     if (checking && size && !on_a_stack(at)) check((uintptr_t)at, size, write, false);

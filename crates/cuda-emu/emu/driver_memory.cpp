@@ -1,6 +1,7 @@
 // The emulated driver: device memory, pinned host memory, copies and fills.
 //
-// An allocation ends just before an unmapped page, to 16 bytes, and starts as 0xFF.
+// An allocation starts as 0xFF. It ends, to 16 bytes, just before 16 MiB of addresses that nobody may
+// touch, and 1 MiB of them lie before it: they cost nothing, and catch a stray access even unchecked.
 #include "emu/driver.h"
 #include <algorithm>
 #include <sys/mman.h>
@@ -9,7 +10,7 @@ namespace emu {
 struct Mapped { size_t size; void* map; size_t map_size; };
 static std::map<CUdeviceptr, Mapped> allocations;
 static std::map<uintptr_t, size_t> pinned;
-static constexpr size_t PAGE = 4096;
+static constexpr size_t PAGE = 4096, BEFORE = 1 << 20, BEHIND = 16 << 20;
 
 static size_t memory_from_environment() {
     const char* text = getenv("GRADUS_CUDA_EMU_MEMORY");
@@ -24,13 +25,16 @@ static CUresult allocate(CUdeviceptr* p, size_t n) {
     if (n == 0) return INVALID_VALUE;
     if (!fits(n)) drain_all(); // memory given back in stream order may suffice
     if (!fits(n)) return OUT_OF_MEMORY;
-    const size_t bytes = (n + 15) / 16 * 16, map_size = (bytes + PAGE - 1) / PAGE * PAGE + PAGE;
-    void* map = mmap(nullptr, map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t bytes = (n + 15) / 16 * 16, pages = (bytes + PAGE - 1) / PAGE * PAGE, map_size = BEFORE + pages + BEHIND;
+    unsigned char* map = (unsigned char*)mmap(nullptr, map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) return OUT_OF_MEMORY;
-    unsigned char* guard = (unsigned char*)map + map_size - PAGE;
-    mprotect(guard, PAGE, PROT_NONE);
-    memset(guard - bytes, 0xff, bytes);
-    *p = (CUdeviceptr)(guard - bytes);
+    if (mprotect(map + BEFORE, pages, PROT_READ | PROT_WRITE)) {
+        munmap(map, map_size);
+        return OUT_OF_MEMORY;
+    }
+    unsigned char* end = map + BEFORE + pages;
+    memset(end - bytes, 0xff, bytes);
+    *p = (CUdeviceptr)(end - bytes);
     allocations[*p] = {n, map, map_size};
     track((uintptr_t)*p, n);
     ++counts.allocations;

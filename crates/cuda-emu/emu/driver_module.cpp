@@ -12,6 +12,7 @@ struct Function {
     int most_dynamic = 49152;
     unsigned most_threads;
 };
+struct alignas(64) Value { unsigned char bytes[64]; }; // a parameter starts where one of any type may
 static constexpr int HOPPER_DYNAMIC = 232448;
 
 // ".param .u64 .ptr .align 1 name" or ".param .align 8 .b8 name[24]"
@@ -159,11 +160,15 @@ EMU_API CUresult cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsign
     const dim3 grid(gx, gy, gz), block(bx, by, bz);
     if (const CUresult bad = check_launch(*f, grid, block, dynamic)) return bad;
     const Kernel* k = f->kernel;
-    auto values = std::make_shared<std::vector<std::vector<char>>>(); // malloc aligns them to 16
-    for (size_t i = 0; i < k->parameters; ++i) values->emplace_back((char*)parameters[i], (char*)parameters[i] + k->sizes[i]);
+    auto values = std::make_shared<std::vector<Value>>(); // the driver keeps what the parameters are now
+    for (size_t i = 0; i < k->parameters; ++i) {
+        const size_t first = values->size();
+        values->resize(first + (k->sizes[i] + sizeof(Value) - 1) / sizeof(Value));
+        memcpy((void*)&(*values)[first], parameters[i], k->sizes[i]);
+    }
     return put(stream, [=]() -> CUresult {
         std::vector<void*> arguments;
-        for (auto& v : *values) arguments.push_back(v.data());
+        for (size_t i = 0, at = 0; i < k->parameters; at += (k->sizes[i++] + sizeof(Value) - 1) / sizeof(Value)) arguments.push_back(&(*values)[at]);
         ++counts.launches;
         if (run({k, grid, block, dynamic, arguments.data()})) return SUCCESS;
         return emu::error_of(faults.back().kind);

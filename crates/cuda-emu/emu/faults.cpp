@@ -16,10 +16,10 @@ static pid_t launching_thread;
 
 static void add(const Fault& f) {
     static const char* names[] = {"out of bounds", "race", "uninitialised read", "deadlock", "bad launch", "misaligned", "divergence", "trap", "bad call"};
-    fprintf(stderr, "gradus-cuda-emu: %s in %s, block (%u, %u, %u), thread (%u, %u, %u)", names[(int)f.kind], f.kernel.c_str(), f.block.x, f.block.y,
-            f.block.z, f.thread.x, f.thread.y, f.thread.z);
-    if (f.address) fprintf(stderr, ", address %#llx", (unsigned long long)f.address);
-    fprintf(stderr, ": %s\n", f.what.c_str());
+    char at[40] = "";
+    if (f.address) snprintf(at, sizeof at, ", address %#llx", (unsigned long long)f.address);
+    fprintf(stderr, "gradus-cuda-emu: %s in %s, block (%u, %u, %u), thread (%u, %u, %u)%s: %s\n", names[(int)f.kind], f.kernel.c_str(), f.block.x,
+            f.block.y, f.block.z, f.thread.x, f.thread.y, f.thread.z, at, f.what.c_str());
     faults.push_back(f);
 }
 void record_fault(FaultKind kind, const std::string& kernel, const void* address, const std::string& what) {
@@ -50,7 +50,9 @@ alignas(16) static unsigned char landing_stack[64 * 1024];
     if (caught_signal == SIGILL) fault(FaultKind::Trap, nullptr, "an illegal instruction, such as __builtin_trap()");
     if (caught_code == SI_KERNEL) fault(FaultKind::Misaligned, nullptr, "a vector access to a misaligned address, or an address that cannot be");
     if (on_a_stack(at)) fault(FaultKind::OutOfBounds, at, "the thread's stack overflowed");
-    fault(FaultKind::OutOfBounds, at, "an access outside of every allocation");
+    static std::string where; // outlives the fiber
+    where = near_by((uintptr_t)at);
+    fault(FaultKind::OutOfBounds, at, "an access %s", where.c_str());
 }
 static void on_signal(int number, siginfo_t* info, void* context) {
     if (running && syscall(SYS_gettid) == launching_thread) {

@@ -43,6 +43,28 @@ void* __tsan_memset(void* at, int value, size_t n) {
 }
 }
 
+// ---- UndefinedBehaviorSanitizer's hooks, of which three kinds are asked for. They know the line.
+struct Place { const char* file; uint32_t line, column; };
+struct Type { uint16_t kind, info; char name[1]; };
+struct TypeMismatch { Place place; const Type* type; unsigned char log_alignment, kind; };
+struct OutOfBounds { Place place; const Type *array, *index; };
+struct ShiftTooFar { Place place; const Type *left, *right; };
+
+extern "C" {
+void __ubsan_handle_type_mismatch_v1(TypeMismatch* data, uintptr_t at) {
+    emu::fault(emu::FaultKind::Misaligned, (void*)at, "%s at an address that is not aligned to %u (%s:%u)", data->type->name,
+               1u << data->log_alignment, data->place.file, data->place.line);
+}
+void __ubsan_handle_out_of_bounds(OutOfBounds* data, uintptr_t index) {
+    emu::fault(emu::FaultKind::OutOfBounds, nullptr, "index %lld of %s (%s:%u)", (long long)(int)index, data->array->name, data->place.file,
+               data->place.line);
+}
+void __ubsan_handle_shift_out_of_bounds(ShiftTooFar* data, uintptr_t, uintptr_t by) {
+    emu::fault(emu::FaultKind::Trap, nullptr, "a shift of %s by %lld (%s:%u)", data->left->name, (long long)(int)by, data->place.file,
+               data->place.line);
+}
+}
+
 namespace emu {
 void touch_atomic(const void* at, size_t size) {
     if ((uintptr_t)at % size) fault(FaultKind::Misaligned, at, "an atomic of %zu bytes at an address that is not aligned to them", size);

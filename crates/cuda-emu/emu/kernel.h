@@ -20,12 +20,14 @@ size_t kernel_count();
 const Kernel& kernel_at(size_t i);
 void enter_kernel(const Kernel& kernel, bool checked);
 
+// Not for the hooks: the parameters are the driver's memory.
+#define EMU_UNCHECKED __attribute__((no_sanitize("thread", "undefined")))
 template <auto K> struct Entry;
 template <class... A, void (*K)(A...)> struct Entry<K> {
     static constexpr size_t sizes[sizeof...(A) + 1] = {sizeof(A)...};
     static constexpr size_t parameters = sizeof...(A);
     // Every thread gets its own copy of the parameters, on its stack.
-    template <size_t... I> __attribute__((no_sanitize("thread"))) static void with(void** p, std::index_sequence<I...>) { K(*(A*)p[I]...); }
-    __attribute__((no_sanitize("thread"))) static void call(void** p) { with(p, std::index_sequence_for<A...>()); }
+    template <size_t... I> EMU_UNCHECKED static void with(void** p, std::index_sequence<I...>) { K(*(A*)p[I]...); }
+    EMU_UNCHECKED static void call(void** p) { with(p, std::index_sequence_for<A...>()); }
 };
 } // namespace emu

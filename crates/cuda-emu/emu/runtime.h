@@ -123,5 +123,6 @@ void track(uintptr_t base, size_t size);
 void untrack(uintptr_t base);
 void mark_initialised(uintptr_t at, size_t size);
 void copy_known(uintptr_t to, uintptr_t from, size_t size);
+std::string near_by(uintptr_t at); // where an address is that is in no allocation
 void forget_contents(); // an unchecked launch may have written anywhere
 } // namespace emu

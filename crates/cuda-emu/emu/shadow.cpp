@@ -29,6 +29,17 @@ Region* region_of(uintptr_t at) {
     Region& r = (--it)->second;
     return at - r.base < r.size ? last = &r : nullptr;
 }
+std::string near_by(uintptr_t at) {
+    auto after = regions.upper_bound(at);
+    if (after != regions.begin()) {
+        const Region& r = std::prev(after)->second;
+        const size_t past = at - r.base - r.size;
+        if (past < 1 << 30) return std::to_string(past) + " bytes past the end of an allocation of " + std::to_string(r.size) + " bytes";
+    }
+    if (after != regions.end() && after->second.base - at < 1 << 30)
+        return std::to_string(after->second.base - at) + " bytes before an allocation of " + std::to_string(after->second.size) + " bytes";
+    return "outside of every allocation";
+}
 void set_known(Region& r, size_t from, size_t size) {
     if (r.all_known) return;
     if (from == 0 && size >= r.size) { r.all_known = true; return; }

@@ -61,6 +61,7 @@ mod initializer;
 mod lanes;
 mod layer;
 mod loss;
+mod matmul;
 mod mean_error;
 mod padding;
 mod picture;

@@ -1,5 +1,7 @@
 //! What the tests of the emulated device share: one device, taken in turns, and a stream on it.
 
+#![allow(dead_code, reason = "each test file uses its own part of this one")]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, LaunchConfig};
