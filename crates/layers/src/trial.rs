@@ -41,9 +41,13 @@ impl<L: Layer> Trial<L> {
         y
     }
 
+    /// With the memory of inference alone.
     pub(crate) fn infer(&mut self, x: &Tensor) -> Tensor {
         let mut y = self.y(x);
-        self.layer.infer(&mut self.cx, x, &mut y, &mut self.saved);
+        let plan = self.layer.plan(x.spec(), Mode::Infer).expect("an x that fits");
+        plan.reserve(&mut self.cx);
+        let mut saved = Saved::allocate(&plan, &self.cx.device);
+        self.layer.infer(&mut self.cx, x, &mut y, &mut saved);
         y
     }
 

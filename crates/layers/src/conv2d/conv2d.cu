@@ -5,7 +5,7 @@
 // | backward_input  | patches of dz, by phases    | kernel, turned   | dx               | taps, filters  |
 // | backward_weight | patches of x, on their side | dz               | dkernel          | pixels of dz   |
 //
-// Where C has few tiles, blocks share the sum over k, and conv2d_add_parts adds what they leave. The
+// Where C has few tiles, blocks share the sum over k, and matmul_add_parts adds what they leave. The
 // kernels named *_quads are for channels and filters (of a group) that are multiples of 4.
 // target compute_75
 #include "windows.cuh"
@@ -133,17 +133,4 @@ conv2d_backward_weight_small_quads(const Windows g, int filters, int groups, con
                                    const float* __restrict__ dz, float* __restrict__ dkernel,
                                    unsigned long long apart) {
     backward_weight<Small, true>(g, filters, groups, x, dz, dkernel, apart);
-}
-
-// y = the sum of parts of n numbers each, in order; with bias and relu where they are asked for.
-extern "C" __global__ void __launch_bounds__(256)
-conv2d_add_parts(const float* __restrict__ parts, int count, float* __restrict__ y, unsigned long long n,
-                 int columns, int lanes, const float* __restrict__ bias, int relu) {
-    add_parts(parts, count, y, n, columns, lanes, Epilogue{bias, relu});
-}
-
-// The first stage of db: the sums of chunks of rows of dz.
-extern "C" __global__ void __launch_bounds__(256)
-conv2d_add_columns(const float* __restrict__ dz, int rows, int columns, float* __restrict__ parts) {
-    add_columns(dz, rows, columns, parts);
 }

@@ -9,7 +9,8 @@ mod depthwise;
 mod tests;
 
 use super::Geometry;
-use crate::matmul::{Divisor, Tile, adding, column_chunks, int};
+pub use crate::matmul::Epilogue;
+use crate::matmul::{Divisor, Tile, add_columns, columns_scratch, in_parts, int};
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 kernels! {
@@ -54,11 +55,6 @@ kernels! {
     fn conv2d_backward_weight_small_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, dz: In<f32>, dkernel: Out<f32>, apart: u64,
     );
-    fn conv2d_add_parts(
-        parts: In<f32>, count: i32, y: Out<f32>, n: u64, columns: i32, lanes: i32, bias: In<f32>,
-        relu: i32,
-    );
-    fn conv2d_add_columns(dz: In<f32>, rows: i32, columns: i32, parts: Out<f32>);
 }
 
 /// As in conv2d.cu.
@@ -68,19 +64,10 @@ const NARROW: Tile = Tile { rows: 128, columns: 32, depth: 16, threads: 256 };
 const SLIM: Tile = Tile { rows: 64, columns: 32, depth: 16, threads: 128 };
 const SMALL: Tile = Tile { rows: 32, columns: 32, depth: 16, threads: 64 };
 
-/// What happens to z before it is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Epilogue<'a> {
-    /// Added to each filter's sums; empty for nothing.
-    pub bias: GpuView<'a, f32>,
-    /// Whether y = max(z, 0), else y = z.
-    pub relu: bool,
-}
-
 /// Floats of scratch that the functions here take for such a batch or a smaller one.
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {
-    let sums = g.k * column_chunks(g.n * g.p * g.q, g.k).0;
+    let sums = columns_scratch(g.n * g.p * g.q, g.k);
     if depthwise::fits(g) {
         return sums.max(depthwise::scratch(g));
     }
@@ -205,44 +192,7 @@ pub fn backward_bias(
     dbias: GpuViewMut<'_, f32>,
 ) {
     let (rows, columns) = (g.n * g.p * g.q, g.k);
-    assert!(dz.len() == rows * columns || dz.is_empty(), "dz is {}", g.y());
-    assert!(dbias.len() == columns || dbias.is_empty(), "a gradient for each filter");
-    let (chunks, grid) = column_chunks(rows, columns);
-    in_parts(gpu, chunks, Epilogue::none(), scratch, dbias, |sums, _| {
-        // SAFETY: chunks of rows of dz, and a row of sums for each.
-        unsafe { conv2d_add_columns(gpu, grid, dz, int(rows), int(columns), sums) }
-    });
-}
-
-impl Epilogue<'_> {
-    /// The sums as they are.
-    fn none() -> Epilogue<'static> {
-        Epilogue { bias: GpuView::none(), relu: false }
-    }
-}
-
-/// Has `launch` write y with the epilogue; or else `count` parts of it to scratch, one behind the
-/// other, which are then added in order.
-fn in_parts(
-    gpu: &Gpu,
-    count: usize,
-    epilogue: Epilogue<'_>,
-    scratch: GpuViewMut<'_, f32>,
-    y: GpuViewMut<'_, f32>,
-    launch: impl FnOnce(GpuViewMut<'_, f32>, Epilogue<'_>),
-) {
-    // A device without memory has empty views, and launches nothing.
-    if count == 1 || scratch.is_empty() {
-        return launch(y, epilogue);
-    }
-    let mut parts = scratch.split_at(count * y.len()).0;
-    launch(parts.reborrow(), Epilogue::none());
-    let ((lanes, grid), n) = (adding(y.len(), count), y.len() as u64);
-    let Epilogue { bias, relu } = epilogue;
-    let (columns, lanes, count) = (int(bias.len().max(1)), int(lanes), int(count));
-    let (parts, relu) = (parts.as_view(), i32::from(relu));
-    // SAFETY: parts holds `count` times as many numbers as y; the bias has one for each column.
-    unsafe { conv2d_add_parts(gpu, grid, parts, count, y, n, columns, lanes, bias, relu) }
+    add_columns(gpu, [rows, columns], dz, scratch, dbias);
 }
 
 /// Empty views are those of a device without memory, on which nothing is launched any more.

@@ -8,17 +8,17 @@ use gradus_tensor::{Field, Fields, Path, Workspace};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
 /// z, dx, dW and db.
-type Results = (Array2<f32>, Array2<f32>, Array2<f32>, Array1<f32>);
+pub(super) type Results = (Array2<f32>, Array2<f32>, Array2<f32>, Array1<f32>);
 
-struct Case {
-    x: Array2<f32>,
-    kernel: Array2<f32>,
-    bias: Array1<f32>,
-    dz: Array2<f32>,
+pub(super) struct Case {
+    pub(super) x: Array2<f32>,
+    pub(super) kernel: Array2<f32>,
+    pub(super) bias: Array1<f32>,
+    pub(super) dz: Array2<f32>,
 }
 
 impl Case {
-    fn new(number: u32, [n, i, j]: [usize; 3]) -> Self {
+    pub(super) fn new(number: u32, [n, i, j]: [usize; 3]) -> Self {
         let mut cases = Cases::new("dense engine", number);
         let mut of = |n, m| Array2::from_shape_vec((n, m), cases.normal(n * m)).expect("n · m");
         let (x, kernel, bias, dz) = (of(n, i), of(i, j), of(1, j), of(n, j));
@@ -32,7 +32,7 @@ impl Case {
         (old(&self.dz), old(&self.x), old(&self.kernel), dbias)
     }
 
-    fn defined(&self) -> Results {
+    pub(super) fn defined(&self) -> Results {
         let (mut z, mut dx, mut dw, mut db) = self.stale();
         let (x, kernel, dz) = (self.x.view(), self.kernel.view(), self.dz.view());
         definition::forward(x, kernel, Some(self.bias.view()), z.view_mut());

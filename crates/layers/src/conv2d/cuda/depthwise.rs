@@ -1,8 +1,7 @@
 //! Convolutions in groups of few channels and filters, depthwise ones above all.
 
-use super::{Epilogue, in_parts};
 use crate::conv2d::Geometry;
-use crate::matmul::{Divisor, int};
+use crate::matmul::{Divisor, Epilogue, in_parts, int};
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 kernels! {
