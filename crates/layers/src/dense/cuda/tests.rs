@@ -70,7 +70,7 @@ const EVERY_TILE: [[usize; 3]; 8] = [
     [3, 24, 132],
     [16, 301, 70],
     [15, 136, 600],
-    [40, 160, 72],
+    [40, 320, 72],
     [70, 300, 33],
     [150, 20, 12],
     [1100, 12, 16],
@@ -99,7 +99,6 @@ fn every_tile_is_the_definition_and_gives_the_same_bits_again() {
 fn the_layer_on_a_gpu_is_the_layer_on_the_cpu() {
     let x = Shape::new(&[5, 37]);
     kernels_agree("dense", || Dense::new(12).activation(Activation::Relu), x, 37);
-    kernels_agree("dense softmax", || Dense::new(12).activation(Activation::Softmax), x, 37);
     kernels_agree("dense silu", || Dense::new(12).activation(Activation::Silu), x, 37);
     kernels_agree("dense no bias", || Dense::new(12).use_bias(false), x, 37);
     kernels_agree("dense frozen", || Dense::new(12).trainable(false), x, 37);
