@@ -11,10 +11,11 @@ mod graph;
 mod names;
 mod onnx;
 mod saved_model;
+mod triton;
 
 pub use error::Error;
 pub use export::Export;
-pub use gradus_data::Interpolation;
+pub use gradus_data::{Interpolation, WriteError, write_version};
 pub use gradus_layers as layers;
 pub use onnx::{Layout, Onnx};
 pub use saved_model::SavedModel;

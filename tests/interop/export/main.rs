@@ -13,6 +13,7 @@
 
 mod layers;
 mod npy;
+mod pixels;
 mod trained;
 
 use anyhow::Result;
@@ -60,7 +61,7 @@ impl Case<'_> {
         let images = self.images.as_slice().expect("in the standard order");
         npy::write(&folder.join("x.npy"), self.images.shape(), images)?;
         let answer = self.answer()?;
-        npy::write(&folder.join("y.npy"), answer.shape().dims(), answer.slice())?;
+        npy::write::<f32>(&folder.join("y.npy"), answer.shape().dims(), answer.slice())?;
 
         let (_, h, w, c) = self.images.dim();
         let export = Export::new(self.network, [h, w, c])

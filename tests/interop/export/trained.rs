@@ -1,7 +1,7 @@
 //! The reference network, ResNet-18 and an Inception-like one, after a few steps of training: so
 //! that no statistic of a normalization is 0 or 1.
 
-use super::Case;
+use super::{Case, pixels};
 use anyhow::{Context as _, Result};
 use gradus::data::{DataLoader, synthetic::Synthetic};
 use gradus::models::Stem;
@@ -36,6 +36,9 @@ pub(crate) fn write(out: &Path) -> Result<()> {
         let batch = asked.next_batch().context("no photos to answer for")??;
         let images = batch.images();
         Case { name, network: model.network(), images, labels: data.classes() }.write(out)?;
+        if name == "dogs_vs_cats" {
+            pixels::write(&mut model, &photos, out)?;
+        }
     }
     Ok(())
 }
