@@ -28,7 +28,7 @@ use anyhow::{Result, bail};
 use source::{Source, files, read};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use table::{Row, Table};
+use table::Table;
 use text::Freshness;
 use toolkit::Toolkit;
 
@@ -92,11 +92,9 @@ fn renew(sources: &[Source]) -> Result<()> {
             rows.extend(compiled.rows);
         }
     }
-    let (path, table) = (root().join(table::PATH), written(rows));
-    if table.is_empty() && path.is_file() {
-        std::fs::remove_file(path)?;
-    } else if table_text()? != table {
-        write(&path, &table)?;
+    let table = Table::new(rows).to_string();
+    if table_text()? != table {
+        write(&root().join(table::PATH), &table)?;
     }
     crate::say(&format!("ptx: {} of {} files compiled", stale.len(), sources.len()));
     hold(&flaws(sources)?)
@@ -125,8 +123,8 @@ fn flaws(sources: &[Source]) -> Result<Vec<String>> {
         flaws.extend(table::spill_flaws(source, &table));
         rows.extend(table.of(&source.path).cloned());
     }
-    if written(rows) != lines {
-        flaws.push(format!("{} has lines of no kernel: {REMEDY}", table::PATH));
+    if Table::new(rows).to_string() != lines {
+        flaws.push(format!("{} lacks lines or has others: {REMEDY}", table::PATH));
     }
     flaws.extend(agreement::flaws(root(), sources)?);
     Ok(flaws)
@@ -152,7 +150,7 @@ fn differences(toolkit: &Toolkit, sources: &[Source]) -> Result<Vec<String>> {
         }
         rows.extend(compiled.rows);
     }
-    if table_text()? != written(rows) {
+    if table_text()? != Table::new(rows).to_string() {
         differences.push(format!("{} is not what ptxas says: {REMEDY}", table::PATH));
     }
     crate::say(&format!("ptx: {} files compiled again and compared", sources.len()));
@@ -173,11 +171,6 @@ fn state(source: &Source, table: &Table) -> Result<Option<Freshness>> {
 fn table_text() -> Result<String> {
     let path = root().join(table::PATH);
     if path.is_file() { read(&path) } else { Ok(String::new()) }
-}
-
-/// The table of those rows, as it is written; nothing where there are none.
-fn written(rows: Vec<Row>) -> String {
-    if rows.is_empty() { String::new() } else { Table::new(rows).to_string() }
 }
 
 fn hold(flaws: &[String]) -> Result<()> {

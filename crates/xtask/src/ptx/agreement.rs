@@ -5,7 +5,7 @@ use super::signature::{self, Declared, Signature};
 use super::source::{Source, files, read};
 use super::structs::{self, Definitions};
 use super::text;
-use super::types::{Type, aliases};
+use super::types::aliases;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -90,9 +90,7 @@ fn of_source<'a>(
     let cpp = structs::of_unit(&source.code, &unit, &aliases);
     if let Some(declaration) = own.first() {
         let rust = definitions(root, declaration)?;
-        for name in passed(&defined) {
-            flaws.extend(structs::differences(name, &cpp, &rust));
-        }
+        flaws.extend(structs::differences(passed(&defined), &cpp, &rust));
     }
     Ok(flaws)
 }
@@ -115,14 +113,11 @@ fn compiled_otherwise(root: &Path, source: &Source, defined: &[Signature]) -> Re
         .collect())
 }
 
-/// The structs that kernels take by value; numbers are among the names and are found nowhere.
+/// The structs that kernels take, by value or in memory; numbers are among the names and are found
+/// nowhere.
 fn passed(kernels: &[Signature]) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for (_, ty) in kernels.iter().flat_map(|kernel| &kernel.parameters) {
-        if let Type::Value(name) = ty {
-            names.push(name);
-        }
-    }
+    let parameters = kernels.iter().flat_map(|kernel| &kernel.parameters);
+    let mut names: Vec<&str> = parameters.map(|(_, ty)| ty.name()).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -202,6 +197,16 @@ mod tests {
             let flaws = found(&[(cu, CPP), (wrong, bad), (room, RUST), (place, &other)]);
             expect(&flaws, &["copy.cu: struct Geometry has h: i32 in C++ where Rust has h: u32"]);
         }
+    }
+
+    #[test]
+    fn structs_behind_pointers_are_compared_too() {
+        let (cu, room) = ("layers/src/dense/copy.cu", "layers/src/dense/cuda.rs");
+        let cpp = CPP.replace("Geometry g", "const Geometry* g");
+        let rust = format!("{STRUCT}{RUST}").replace("g: Geometry", "g: In<Geometry>");
+        expect(&found(&[(cu, &cpp), (room, &rust)]), &[]);
+        let flaws = found(&[(cu, &cpp), (room, &rust.replace("n: i32", "n: i64"))]);
+        expect(&flaws, &["struct Geometry has n: i32 in C++ where Rust has n: i64"]);
     }
 
     #[test]

@@ -205,27 +205,33 @@ impl Definitions {
     }
 }
 
-/// How a struct differs between the two sides, with the structs that it holds. A side that does
-/// not have it says nothing.
-pub(super) fn differences(name: &str, cpp: &Definitions, rust: &Definitions) -> Vec<String> {
-    let (Some(there), Some(here)) = (cpp.structs.get(name), rust.structs.get(name)) else {
-        return Vec::new();
-    };
-    let mut differences = layout(name, there, here);
-    let (Some(fields), Some(others)) = (&there.fields, &here.fields) else {
-        let side = if there.fields.is_none() { "C++" } else { "Rust" };
-        differences.push(format!(
-            "struct {name} has a field in {side} that is no number, pointer, array or struct"
-        ));
-        return differences;
-    };
-    let of = |(name, ty): &Field, side| format!("{name}: {}", known(ty, side));
-    let these = fields.iter().map(|field| of(field, cpp)).collect();
-    let those = others.iter().map(|field| of(field, rust)).collect();
-    differences.extend(first_other(these, those).map(|other| format!("struct {name} has {other}")));
-    for (_, ty) in fields {
-        if let Some(inner) = inner(ty).filter(|inner| *inner != name) {
-            differences.extend(self::differences(inner, cpp, rust));
+/// How structs differ between the two sides, and those that they hold or point to. A side that does
+/// not have one says nothing.
+pub(super) fn differences(names: Vec<&str>, cpp: &Definitions, rust: &Definitions) -> Vec<String> {
+    let (mut names, mut differences) = (names, Vec::new());
+    let mut i = 0;
+    while let Some(&name) = names.get(i) {
+        i += 1;
+        let (Some(there), Some(here)) = (cpp.structs.get(name), rust.structs.get(name)) else {
+            continue;
+        };
+        differences.extend(layout(name, there, here));
+        let (Some(fields), Some(others)) = (&there.fields, &here.fields) else {
+            let side = if there.fields.is_none() { "C++" } else { "Rust" };
+            differences.push(format!(
+                "struct {name} has a field in {side} that is no number, pointer, array or struct"
+            ));
+            continue;
+        };
+        let of = |(name, ty): &Field, side| format!("{name}: {}", known(ty, side));
+        let these = fields.iter().map(|field| of(field, cpp)).collect();
+        let those = others.iter().map(|field| of(field, rust)).collect();
+        let other = first_other(these, those);
+        differences.extend(other.map(|other| format!("struct {name} has {other}")));
+        for (_, ty) in fields {
+            if !names.contains(&ty.name()) {
+                names.push(ty.name());
+            }
         }
     }
     differences
@@ -262,15 +268,6 @@ fn known(ty: &Type, side: &Definitions) -> Type {
             Type::Array(Box::new(known(item, side)), length)
         }
         other => other.clone(),
-    }
-}
-
-/// The name of what stands in the struct itself.
-fn inner(ty: &Type) -> Option<&str> {
-    match ty {
-        Type::Value(name) => Some(name),
-        Type::Array(item, _) => inner(item),
-        Type::Const(_) | Type::Mut(_) => None,
     }
 }
 
@@ -320,7 +317,7 @@ pub(crate) struct Geometry {
         let unit = tokens(&cpp);
         let unit = of_unit(&cpp, &unit, &aliases(&unit));
         assert_eq!(unit.structs["Geometry"].fields.as_ref().unwrap().len(), 7);
-        differences("Geometry", &unit, &of_rust_file(&tokens(&rust)))
+        differences(vec!["Geometry"], &unit, &of_rust_file(&tokens(&rust)))
     }
 
     #[test]

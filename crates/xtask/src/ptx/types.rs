@@ -28,6 +28,16 @@ impl fmt::Display for Type {
     }
 }
 
+impl Type {
+    /// What it is made of or points to.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Type::Value(name) | Type::Const(name) | Type::Mut(name) => name,
+            Type::Array(item, _) => item.name(),
+        }
+    }
+}
+
 /// C++'s name of a number, words in alphabetical order, beside Rust's.
 const NUMBERS: [(&str, &str); 25] = [
     ("bool", "bool"),
