@@ -25,6 +25,13 @@ inline void ldmatrix_x4_trans(unsigned (&r)[4], const void* row) { emu::ldmatrix
 inline void ldmatrix_x2_trans(unsigned (&r)[2], const void* row) { emu::ldmatrix(r, 2, true, row); }
 inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { emu::mma_bf16(d, a, b); }
 inline void mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { emu::mma_tf32(d, a, b); }
+inline unsigned round_bf16(float low, float high) {
+    const auto of = [](float v) {
+        const unsigned bits = __float_as_uint(v);
+        return v != v ? 0x7fffu : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    };
+    return of(low) | of(high) << 16;
+}
 inline unsigned to_tf32(float v) {
     const unsigned bits = __float_as_uint(v);
     if ((bits & 0x7f800000u) == 0x7f800000u) return bits; // infinite or NaN

@@ -54,6 +54,12 @@ impl Gpu {
         match *self {}
     }
 
+    /// Which generation the device is.
+    #[must_use]
+    pub fn compute_capability(&self) -> (i32, i32) {
+        match *self {}
+    }
+
     /// What the device is called.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -85,6 +85,12 @@ impl Gpu {
         &self.0.info
     }
 
+    /// Which generation the device is: (9, 0) is Hopper, (8, 0) Ampere, (7, 5) Turing.
+    #[must_use]
+    pub fn compute_capability(&self) -> (i32, i32) {
+        self.0.info.compute_capability
+    }
+
     /// What the device is called.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -294,9 +294,11 @@ impl Conv2D {
             }
             Device::Cuda(gpu) => {
                 let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
-                let bias = if self.bias.is_empty() { GpuView::none() } else { self.bias.value.gpu() };
-                let (epilogue, of) = (cuda::Epilogue { bias, relu }, [x.gpu(), self.kernel.value.gpu()]);
-                cuda::forward(gpu, &g, of, epilogue, scratch, z.gpu_mut());
+                let bias =
+                    if self.bias.is_empty() { GpuView::none() } else { self.bias.value.gpu() };
+                let (epilogue, of) =
+                    (cuda::Epilogue { bias, relu }, [x.gpu(), self.kernel.value.gpu()]);
+                cuda::forward(gpu, cx.precision, &g, of, epilogue, scratch, z.gpu_mut());
             }
         }
     }
@@ -344,7 +346,7 @@ impl Conv2D {
         dz: &Tensor,
         dx: Option<&mut Tensor>,
     ) {
-        let (g, ws) = (self.planned(x), &mut cx.workspace);
+        let (g, precision, ws) = (self.planned(x), cx.precision, &mut cx.workspace);
         let Param { value, grad, frozen, .. } = &mut self.kernel;
         match &cx.device {
             Device::Cpu => {
@@ -359,10 +361,11 @@ impl Conv2D {
                 let mut scratch = ws.scratch.take_gpu(cuda::scratch(&g));
                 if !*frozen {
                     let (of, grad) = ([x.gpu(), dz.gpu()], grad.gpu_mut());
-                    cuda::backward_weight(gpu, &g, of, scratch.reborrow(), grad);
+                    cuda::backward_weight(gpu, precision, &g, of, scratch.reborrow(), grad);
                 }
                 if let Some(dx) = dx {
-                    cuda::backward_input(gpu, &g, [dz.gpu(), value.gpu()], scratch, dx.gpu_mut());
+                    let of = [dz.gpu(), value.gpu()];
+                    cuda::backward_input(gpu, precision, &g, of, scratch, dx.gpu_mut());
                 }
             }
         }

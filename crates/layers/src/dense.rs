@@ -154,10 +154,11 @@ impl Dense {
             Device::Cuda(gpu) => {
                 let e = self.extents(x.shape());
                 let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(e));
-                let bias = if self.options.use_bias { self.bias.value.gpu() } else { GpuView::none() };
+                let bias =
+                    if self.options.use_bias { self.bias.value.gpu() } else { GpuView::none() };
                 let epilogue = cuda::Epilogue { bias, relu: activation == Activation::Relu };
                 let of = [x.gpu(), self.kernel.value.gpu()];
-                cuda::forward(gpu, e, of, epilogue, scratch, y.gpu_mut());
+                cuda::forward(gpu, cx.precision, e, of, epilogue, scratch, y.gpu_mut());
                 if !epilogue.relu {
                     activation.forward(cx, y);
                 }
@@ -289,10 +290,11 @@ impl Layer for Dense {
                 let Param { value, grad, frozen, .. } = &mut self.kernel;
                 if !*frozen {
                     let (of, grad) = ([x.gpu(), dz.gpu()], grad.gpu_mut());
-                    cuda::backward_weight(gpu, e, of, scratch.reborrow(), grad);
+                    cuda::backward_weight(gpu, cx.precision, e, of, scratch.reborrow(), grad);
                 }
                 if let Some(dx) = dx {
-                    cuda::backward_input(gpu, e, [dz.gpu(), value.gpu()], scratch, dx.gpu_mut());
+                    let of = [dz.gpu(), value.gpu()];
+                    cuda::backward_input(gpu, cx.precision, e, of, scratch, dx.gpu_mut());
                 }
             }
         }

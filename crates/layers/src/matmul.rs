@@ -5,6 +5,7 @@
 //! part in scratch, and the parts are added in order. How many there are depends on the extents
 //! alone, and so do the bits.
 
+use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 kernels! {
@@ -41,6 +42,11 @@ impl Divisor {
     }
 }
 
+/// The precision that the device has: before 8.0 there are no tensor cores that would round so.
+pub(crate) fn supported(gpu: &Gpu, precision: Precision) -> Precision {
+    if gpu.compute_capability() < (8, 0) { Precision::F32 } else { precision }
+}
+
 /// A size as kernels take it.
 ///
 /// # Panics
@@ -57,6 +63,8 @@ pub(crate) struct Tile {
     /// Products of a sum for each step.
     pub(crate) depth: usize,
     pub(crate) threads: u32,
+    /// Bytes of shared memory for each row and column of the tile, for one step.
+    line: usize,
 }
 
 /// Two blocks for each of the 132 processors of an H200, from which on more are of no use.
@@ -65,6 +73,18 @@ const BLOCKS: usize = 264;
 const STEPS: usize = 8;
 
 impl Tile {
+    /// As `Tile` in matmul.cuh.
+    pub(crate) const fn exact(rows: usize, columns: usize, depth: usize, threads: u32) -> Self {
+        Self { rows, columns, depth, threads, line: 4 * depth }
+    }
+
+    /// As `WarpTile` in matmul_tensorcore.cuh, where a line of an operand that lies along the depth
+    /// is padded by 16 bytes; one that lies across it takes less.
+    pub(crate) const fn rounded(rows: usize, columns: usize, precision: Precision) -> Self {
+        let line = if matches!(precision, Precision::Bf16) { 2 * 32 + 16 } else { 4 * 32 + 16 };
+        Self { rows, columns, depth: 32, threads: 256, line }
+    }
+
     /// How many tiles a product of so many rows and columns has.
     pub(crate) fn count(&self, rows: usize, columns: usize) -> usize {
         rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
@@ -72,7 +92,7 @@ impl Tile {
 
     /// A block for each of `tiles` tiles and each part of its sums.
     pub(crate) fn grid(&self, tiles: usize, parts: usize) -> Grid {
-        let shared = 2 * self.depth * (self.rows + self.columns) * size_of::<f32>();
+        let shared = 2 * self.line * (self.rows + self.columns);
         Grid::of([int(tiles) as u32, 1, parts as u32], self.threads).with_shared(shared as u32)
     }
 
@@ -190,7 +210,8 @@ mod tests {
     #[test]
     fn a_multiplication_divides() {
         let most = i32::MAX as u32;
-        for by in (1..3000).chain([1 << 16, (1 << 16) + 1, 1 << 30, (1 << 30) + 1, most - 1, most]) {
+        for by in (1..3000).chain([1 << 16, (1 << 16) + 1, 1 << 30, (1 << 30) + 1, most - 1, most])
+        {
             let d = Divisor::new(by as usize);
             for n in [0, 1, 2, 77, by - 1, by, by + 1, 2 * (by / 2), most / 2, most - 1, most] {
                 let n = n.min(most);
@@ -201,7 +222,7 @@ mod tests {
 
     #[test]
     fn scratch_for_the_largest_batch_does_for_smaller_ones() {
-        let tile = Tile { rows: 128, columns: 64, depth: 16, threads: 256 };
+        let tile = Tile::exact(128, 64, 16, 256);
         for (columns, depth) in [(512, 4608), (64, 130), (7, 27), (2048, 512)] {
             let promised = tile.scratch(3000 * columns, depth);
             for rows in 1..=3000 {

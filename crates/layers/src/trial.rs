@@ -1,7 +1,7 @@
 //! One layer in the hands of a test: built, planned, run.
 
 use crate::{Init, Layer, Mode, Saved};
-use gradus_tensor::{Context, Device, Field, Path, Shape, Tensor};
+use gradus_tensor::{Context, Device, Field, Path, Precision, Shape, Tensor};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close};
 
 /// A layer with its memory.
@@ -135,4 +135,48 @@ pub(crate) fn agrees_with_keras<L: Layer>(golden: &Golden, case: &str, layer: L)
         assert_close(&format!("{case}/{name}"), actual, expected, tolerance);
     }
     y
+}
+
+/// The largest part of itself by which a rounding to that precision moves a number.
+pub(crate) fn unit(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 2f64.powi(-24),
+        Precision::Tf32 => 2f64.powi(-11),
+        Precision::Bf16 => 2f64.powi(-8),
+    }
+}
+
+/// The number as that precision has it, to nearest.
+pub(crate) fn rounded(value: f32, precision: Precision) -> f32 {
+    let dropped = match precision {
+        Precision::F32 => return value,
+        Precision::Tf32 => 13,
+        Precision::Bf16 => 16,
+    };
+    f32::from_bits((value.to_bits() + (1 << (dropped - 1))) & !((1 << dropped) - 1))
+}
+
+/// Holds sums of products against exact ones where both operands were rounded to that precision:
+/// `squares` are the same sums of squared products. A product is off by √2 · unit/√3 of itself or
+/// a bit less, so that three units of the root of the squares are more than three and a half
+/// standard deviations of the sum; for a single product two units are the most there can be.
+#[track_caller]
+pub(crate) fn assert_rounded(
+    what: &str,
+    precision: Precision,
+    actual: &[f32],
+    exact: &[f64],
+    squares: &[f64],
+) {
+    assert_eq!((actual.len(), exact.len()), (squares.len(), squares.len()), "{what}: lengths");
+    let floor = 1e-6 * squares.iter().fold(0.0f64, |m, &s| m.max(s)).sqrt();
+    for (i, ((&actual, &exact), &square)) in actual.iter().zip(exact).zip(squares).enumerate() {
+        let off = (f64::from(actual) - exact).abs();
+        let allowed = 3.0 * unit(precision) * square.sqrt() + floor;
+        assert!(
+            off <= allowed,
+            "{what}: element {i} is {actual}, expected {exact}: off by {off:.3e}, allowed \
+             {allowed:.3e} in {precision:?}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! What a call may use besides its arguments.
 
-use crate::{Device, Pool, Profile, Shape, Spec, Sums, Tensor};
+use crate::{Device, Pool, Precision, Profile, Shape, Spec, Sums, Tensor};
 use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
@@ -21,6 +21,10 @@ pub struct Context {
     /// then updated while its gradient comes about, and that gradient is nowhere to be read.
     /// `true` unless set.
     pub fused: bool,
+    /// How exact products are on a GPU: read by convolutions and dense layers whenever they work.
+    /// A device without tensor cores for it (before 8.0) stays exact. [`Precision::F32`] unless
+    /// set.
+    pub precision: Precision,
     /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
     /// `true` unless set.
     pub graphs: bool,
@@ -38,8 +42,8 @@ impl Context {
             Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
         };
         let sums = Sums::on(&device);
-        let profile = None;
-        Self { device, workspace, step, sums, profile, fused: true, graphs: true, published }
+        let (profile, precision) = (None, Precision::F32);
+        Self { device, workspace, step, sums, profile, fused: true, precision, graphs: true, published }
     }
 
     /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each

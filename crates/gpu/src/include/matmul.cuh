@@ -9,6 +9,7 @@
 // Nothing has to lie in memory as a matrix. A source says where element (row, column) lies:
 //   Row row(int), Column column(int)    what can be worked out from one index alone, once
 //   const float* at(Row, Column)        the address, or null for a zero: padding, and beyond the edges
+//   const float* anywhere()             an address that may be read, aligned as quads are if they are used
 // Columns 4j to 4j + 3 of a source lie side by side if it is read by QUADS.
 #pragma once
 #include "prelude.cuh"
@@ -200,6 +201,7 @@ struct Matrix {
     __device__ const float* at(Row row, Column column) const {
         return row < 0 || column < 0 ? nullptr : base + row + column;
     }
+    __device__ const float* anywhere() const { return base; }
 };
 struct Rows {
     float* base;

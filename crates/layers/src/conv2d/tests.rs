@@ -79,6 +79,13 @@ impl Arrays<f32> {
 }
 
 impl<T: Real> Arrays<T> {
+    /// Whose products are the squares of the products of these, and whose bias is 0.
+    pub(super) fn squared(&self) -> Self {
+        let of = |a: &Array4<T>| a.mapv(|v| v * v);
+        let (x, kernel, dz) = (of(&self.x), of(&self.kernel), of(&self.dz));
+        Self { x, kernel, bias: Array1::zeros(self.bias.len()), dz }
+    }
+
     pub(super) fn by_definition(&self, g: &Geometry) -> Results<T> {
         let mut results = Results::stale(g);
         let Results { z, dx, dkernel, dbias } = &mut results;
@@ -124,7 +131,12 @@ pub(super) fn random_geometry(cases: &mut Cases) -> Geometry {
     }
 }
 
-pub(super) fn assert_results(what: &str, actual: &Results<f32>, expected: &Results<f64>, g: &Geometry) {
+pub(super) fn assert_results(
+    what: &str,
+    actual: &Results<f32>,
+    expected: &Results<f64>,
+    g: &Geometry,
+) {
     let close = |name: &str, a: &[f32], e: &[f64], length: usize| {
         assert_close(&format!("{what}: {name}"), a, e, Tolerance::for_reduction(length));
     };

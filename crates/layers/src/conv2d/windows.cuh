@@ -43,6 +43,7 @@ struct Patches {
                             (unsigned)(row.w + column.w) < (unsigned)g.columns;
         return inside ? image + row.at + column.at : nullptr;
     }
+    __device__ const float* anywhere() const { return image; }
 };
 
 // Backward: which pixels of dx a phase has, (n, u·step + first) down and across, and which taps of the
@@ -73,6 +74,7 @@ struct Turned {
     __device__ const float* at(Row row, Column column) const {
         return row < 0 || column < 0 ? nullptr : kernel + row + column;
     }
+    __device__ const float* anywhere() const { return kernel; }
 };
 
 // Where the pixels of a phase lie in dx.

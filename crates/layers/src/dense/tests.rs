@@ -42,6 +42,17 @@ impl Case {
         (z, dx, dw, db)
     }
 
+    /// z without bias, dx and dW of what `f` makes of the numbers.
+    pub(super) fn defined_in_f64(&self, f: fn(f64) -> f64) -> [Vec<f64>; 3] {
+        let [x, kernel, dz] =
+            [&self.x, &self.kernel, &self.dz].map(|a| a.mapv(|v| f(f64::from(v))));
+        let [mut z, mut dx, mut dw] = [&dz, &x, &kernel].map(|like| Array2::zeros(like.dim()));
+        definition::forward(x.view(), kernel.view(), None, z.view_mut());
+        definition::backward_input(kernel.view(), dz.view(), dx.view_mut());
+        definition::backward_weight(x.view(), dz.view(), dw.view_mut());
+        [z, dx, dw].map(|a| a.iter().copied().collect())
+    }
+
     fn run(&self, isa: Isa, threads: usize) -> Results {
         let mut ws = Workspace::new(threads);
         let (inputs, units) = self.kernel.dim();

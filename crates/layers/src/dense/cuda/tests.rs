@@ -2,7 +2,7 @@
 
 use super::super::tests::{Case, Results};
 use super::*;
-use crate::trial::kernels_agree;
+use crate::trial::{assert_rounded, kernels_agree, rounded};
 use crate::{Activation, Dense};
 use gradus_tensor::gpu::Gpu;
 use gradus_tensor::ndarray::Array2;
@@ -10,7 +10,7 @@ use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu};
 
 /// What the kernels make of the case, with scratch that holds NaN.
-fn by_kernels(gpu: &Gpu, case: &Case) -> Results {
+fn by_kernels(gpu: &Gpu, precision: Precision, case: &Case) -> Results {
     let cx = &mut Context::new(Device::Cuda(gpu.clone()), 1);
     let stale = |shape: &[usize]| {
         let mut stale = Tensor::zeros(Spec::f32(Shape::new(shape)), &cx.device);
@@ -28,9 +28,10 @@ fn by_kernels(gpu: &Gpu, case: &Case) -> Results {
     let (mut dkernel, mut dbias) = (stale(&[inputs, units]), stale(&[1, units]));
     let mut scratch = stale(&[scratch(e)]);
     let epilogue = Epilogue { bias: bias.gpu(), relu: false };
-    forward(gpu, e, [x.gpu(), kernel.gpu()], epilogue, scratch.gpu_mut(), z.gpu_mut());
-    backward_input(gpu, e, [dz.gpu(), kernel.gpu()], scratch.gpu_mut(), dx.gpu_mut());
-    backward_weight(gpu, e, [x.gpu(), dz.gpu()], scratch.gpu_mut(), dkernel.gpu_mut());
+    let p = precision;
+    forward(gpu, p, e, [x.gpu(), kernel.gpu()], epilogue, scratch.gpu_mut(), z.gpu_mut());
+    backward_input(gpu, p, e, [dz.gpu(), kernel.gpu()], scratch.gpu_mut(), dx.gpu_mut());
+    backward_weight(gpu, p, e, [x.gpu(), dz.gpu()], scratch.gpu_mut(), dkernel.gpu_mut());
     backward_bias(gpu, e, dz.gpu(), scratch.gpu_mut(), dbias.gpu_mut());
     gpu.synchronize().unwrap();
     let read = |t: &Tensor| t.on(&Device::Cpu).rows::<f32>().to_owned();
@@ -60,7 +61,7 @@ fn the_kernels_are_the_definition() {
         let mut cases = Cases::new("dense kernels", number);
         let extents = [(); 3].map(|()| cases.one_of(&odd));
         let case = Case::new(number, extents);
-        assert_defined(&format!("{extents:?}"), &case, &by_kernels(&gpu, &case));
+        assert_defined(&format!("{extents:?}"), &case, &by_kernels(&gpu, Precision::F32, &case));
     }
 }
 
@@ -79,20 +80,60 @@ const EVERY_TILE: [[usize; 3]; 8] = [
 #[test]
 fn every_tile_is_the_definition_and_gives_the_same_bits_again() {
     let Some(gpu) = gpu() else { return };
-    let mut kinds = Vec::new();
     for (number, [samples, inputs, units]) in EVERY_TILE.into_iter().enumerate() {
         let case = Case::new(number as u32, [samples, inputs, units]);
-        let actual = by_kernels(&gpu, &case);
+        let actual = by_kernels(&gpu, Precision::F32, &case);
         assert_defined(&format!("{samples}·{inputs}·{units}"), &case, &actual);
-        assert_eq!(actual, by_kernels(&gpu, &case), "{samples}·{inputs}·{units}: another run");
+        let again = by_kernels(&gpu, Precision::F32, &case);
+        assert_eq!(actual, again, "{samples}·{inputs}·{units}: another run");
+    }
+    let kinds = kinds(Precision::F32, &EVERY_TILE);
+    assert_eq!(kinds.len(), 12, "six tiles, in parts and whole: {kinds:?}");
+}
+
+/// Tiles, and whether in parts.
+fn kinds(precision: Precision, all: &[[usize; 3]]) -> Vec<(usize, usize, u32, bool)> {
+    let mut kinds = Vec::new();
+    for &[samples, inputs, units] in all {
         let e = Extents { samples, inputs, units };
-        kinds.extend([e.forward(), e.backward_input(), e.weight()].map(|cut| {
-            (cut.tile.rows, cut.tile.columns, cut.tile.threads, cut.parts() > 1)
-        }));
+        let cuts = [e.forward(precision), e.backward_input(precision), e.weight(precision)];
+        kinds.extend(
+            cuts.map(|cut| (cut.tile.rows, cut.tile.columns, cut.tile.threads, cut.parts() > 1)),
+        );
     }
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds.len(), 12, "six tiles, in parts and whole: {kinds:?}");
+    kinds
+}
+
+#[test]
+fn tensor_cores_make_the_products_of_rounded_numbers() {
+    let Some(gpu) = gpu() else { return };
+    let all = [[17, 560, 68], [130, 36, 132], [600, 132, 8], [40, 16, 544]];
+    for precision in [Precision::Tf32, Precision::Bf16] {
+        for (number, extents) in all.into_iter().enumerate() {
+            let mut case = Case::new(number as u32, extents);
+            case.bias.fill(0.0);
+            let f32 = by_kernels(&gpu, Precision::F32, &case);
+            let actual = by_kernels(&gpu, precision, &case);
+            let (exact, squares) = (case.defined_in_f64(|v| v), case.defined_in_f64(|v| v * v));
+            let parts = [(&actual.0, 0), (&actual.1, 1), (&actual.2, 2)];
+            for (actual, part) in parts {
+                let (a, e, s) = (actual.as_slice().unwrap(), &exact[part], &squares[part]);
+                assert_rounded(&format!("part {part} of {extents:?}"), precision, a, e, s);
+            }
+            assert!(actual.0 != f32.0 && actual.1 != f32.1 && actual.2 != f32.2, "not rounded");
+            assert_eq!(actual, by_kernels(&gpu, precision, &case), "{extents:?}: another run");
+            // Of numbers that are round already the sums are those of f32.
+            for array in [&mut case.x, &mut case.kernel, &mut case.dz] {
+                array.mapv_inplace(|v| rounded(v, precision));
+            }
+            let what = format!("{precision:?} {extents:?}");
+            assert_defined(&what, &case, &by_kernels(&gpu, precision, &case));
+        }
+        let kinds = kinds(precision, &all);
+        assert_eq!(kinds.len(), 2, "one tile, in parts and whole: {kinds:?}");
+    }
 }
 
 #[test]
@@ -112,9 +153,11 @@ fn scratch_for_the_largest_batch_does_for_smaller_ones() {
         assert!(sizes.is_sorted(), "{inputs}·{units}: {sizes:?}");
         for samples in 1..400 {
             let e = Extents { samples, inputs, units };
-            for cut in [e.forward(), e.backward_input(), e.weight()] {
-                let taken = cut.parts() * cut.rows * cut.columns;
-                assert!(cut.parts() == 1 || taken <= of(samples), "{e:?} takes {taken}");
+            for p in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+                for cut in [e.forward(p), e.backward_input(p), e.weight(p)] {
+                    let taken = cut.parts() * cut.rows * cut.columns;
+                    assert!(cut.parts() == 1 || taken <= of(samples), "{e:?} takes {taken}");
+                }
             }
         }
     }
