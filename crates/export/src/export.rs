@@ -22,7 +22,7 @@ use gradus_tensor::Shape;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Export<'a> {
-    network: &'a Sequential,
+    pub(crate) network: &'a Sequential,
     pub(crate) image: [usize; 3],
     pub(crate) labels: Vec<String>,
     pub(crate) rescale: f32,

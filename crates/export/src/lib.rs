@@ -7,10 +7,17 @@
 mod error;
 mod export;
 mod graph;
+mod import;
+mod keras;
 mod names;
 mod onnx;
+mod places;
+mod pytorch;
 
 pub use error::Error;
 pub use export::Export;
 pub use gradus_layers as layers;
+pub use import::{Import, LoadError};
+pub use keras::{Keras, load_keras};
 pub use onnx::{Layout, Onnx};
+pub use pytorch::{ModuleNames, Pytorch};
