@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
 mod args;
+mod publish;
 
 use anyhow::{Context as _, Result};
 use args::{Args, CHECKPOINT, RunFolder};
@@ -68,7 +69,7 @@ fn main() -> Result<()> {
     let scores = model.evaluate(&mut validation, None)?;
     let report = report(&model, &scores);
     println!("{report}");
-    files.push(model.save(&args.models)?);
+    files.push(publish::publish(&args, &model, &files, &report)?);
     files.push(run.end(&report)?);
     println!("\nWritten:");
     files.iter().for_each(|file| println!("  {}", file.display()));

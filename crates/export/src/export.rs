@@ -2,8 +2,11 @@
 
 use crate::Error;
 use crate::graph::Graph;
+use gradus_data::{WriteError, write_beside};
 use gradus_layers::{Layer as _, Sequential};
 use gradus_tensor::Shape;
+use std::io::Write as _;
+use std::path::Path;
 
 /// A network on its way out, and what its users shall know of it.
 ///
@@ -72,10 +75,13 @@ impl<'a> Export<'a> {
         self
     }
 
-    /// Something to be remembered with the model, such as the run that it comes from.
+    /// Something to be remembered with the model, such as the run that it comes from. The last
+    /// word on a key is the one that counts.
     #[must_use]
     pub fn note(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.notes.push((key.into(), value.into()));
+        let key = key.into();
+        self.notes.retain(|(known, _)| *known != key);
+        self.notes.push((key, value.into()));
         self
     }
 
@@ -111,14 +117,23 @@ impl<'a> Export<'a> {
         [input, self.output.clone().unwrap_or_else(|| last.to_owned())]
     }
 
-    /// What is to be remembered: labels and rescale, as JSON, and the notes.
+    /// Writes the labels, one a line. A line break within one becomes a space.
+    pub(crate) fn write_labels(&self, path: &Path) -> Result<(), WriteError> {
+        write_beside(path, |file| {
+            let mut labels = self.labels.iter();
+            labels.try_for_each(|label| writeln!(file, "{}", label.replace(['\r', '\n'], " ")))
+        })
+    }
+
+    /// What is to be remembered: labels, as JSON, and rescale; then the notes.
     pub(crate) fn notes(&self) -> Vec<(String, String)> {
         let mut notes = Vec::new();
         if !self.labels.is_empty() {
             notes.push(("labels".to_owned(), serde_json::json!(self.labels).to_string()));
         }
         notes.push(("rescale".to_owned(), self.rescale.to_string()));
-        notes.extend(self.notes.iter().cloned());
+        let is_known = |(key, _): &&(String, String)| key != "labels" && key != "rescale";
+        notes.extend(self.notes.iter().filter(is_known).cloned());
         notes
     }
 }

@@ -153,3 +153,23 @@ impl Walk {
         Error::Layer { layer: self.path.as_str().to_owned(), class_name, reason: reason.into() }
     }
 }
+
+/// Rows of padding below the image and columns to its right, as far as the windows reach.
+pub(crate) fn after_convolution(g: &conv2d::Geometry) -> [usize; 2] {
+    after([g.h, g.w], [g.p, g.q], g.strides, g.reach(), g.before)
+}
+
+/// As [`after_convolution`], of a pooling.
+pub(crate) fn after_pooling(g: &pooling::Geometry) -> [usize; 2] {
+    after([g.h, g.w], [g.p, g.q], g.strides, [g.r, g.s], g.before)
+}
+
+fn after(
+    image: [usize; 2],
+    windows: [usize; 2],
+    strides: [usize; 2],
+    reach: [usize; 2],
+    before: [usize; 2],
+) -> [usize; 2] {
+    [0, 1].map(|i| ((windows[i] - 1) * strides[i] + reach[i]).saturating_sub(image[i] + before[i]))
+}

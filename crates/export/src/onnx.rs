@@ -43,7 +43,7 @@ pub enum Layout {
 /// A network that becomes an ONNX file: [`Export::onnx`].
 #[derive(Clone, Debug)]
 pub struct Onnx<'a> {
-    export: &'a Export<'a>,
+    pub(crate) export: &'a Export<'a>,
     layout: Layout,
 }
 
@@ -120,14 +120,20 @@ impl Onnx<'_> {
     /// Name, type and shape of what goes in or out.
     fn info(&self, name: String, value: Value) -> ValueInfo {
         let known = |n: usize| Dim { dim_value: Some(n as i64), dim_param: None };
-        let mut extents = value.shape.dims()[1..].to_vec();
-        if self.layout == Layout::Nchw && extents.len() > 1 {
-            extents.rotate_right(1);
-        }
         let batch = Dim { dim_value: None, dim_param: Some("N".to_owned()) };
-        let dim = std::iter::once(batch).chain(extents.into_iter().map(known)).collect();
+        let dim =
+            std::iter::once(batch).chain(self.extents(value).into_iter().map(known)).collect();
         let tensor_type = TensorType { elem_type: Some(FLOAT), shape: Some(TensorShape { dim }) };
         let r#type = Some(TypeProto { tensor_type: Some(tensor_type) });
         ValueInfo { name: Some(name), r#type }
+    }
+
+    /// The extents of what goes in or out, without the batch.
+    pub(crate) fn extents(&self, value: Value) -> Vec<usize> {
+        let mut extents = value.shape.dims()[1..].to_vec();
+        if self.layout == Layout::Nchw {
+            extents.rotate_right(1);
+        }
+        extents
     }
 }

@@ -52,7 +52,7 @@ pub use confusion_matrix::{ClassReport, ConfusionMatrix};
 pub use error::Error;
 pub use evaluate::Evaluation;
 pub use fit::Fit;
-pub use gradus_data::{WriteError, write_beside};
+pub use gradus_data::{WriteError, write_beside, write_version};
 pub use history::{History, Mode};
 pub use interrupt::on_signals;
 pub use memory::{Memory, Planned};

@@ -7,11 +7,11 @@
 //!   2/  …                    the next save
 //! ```
 //!
-//! A version is written under a hidden name beside the others, synced, and renamed to the next
-//! free number, so that a server that watches the folder never sees half a model.
+//! A version is published as a whole, so that a server that watches the folder never sees half a
+//! model: [`write_version`].
 
 use crate::tensors_file::{Tensors, TensorsError, TensorsFile};
-use crate::{Error, Model, WriteError, write_beside};
+use crate::{Error, Model, WriteError, write_beside, write_version};
 use gradus_data::Interpolation;
 use gradus_layers::{
     Config, ConfigError, Described, Layer, Registry, Sequential, ShapeError, Wanted,
@@ -20,8 +20,7 @@ use gradus_tensor::{Context, Fields, Path as Name, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::fs::{self, File};
-use std::hash::{BuildHasher as _, RandomState};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -132,20 +131,23 @@ impl Model {
     /// # Errors
     /// If something cannot be written. No version appears then.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<PathBuf, Error> {
-        let folder = folder.as_ref();
-        fs::create_dir_all(folder).map_err(at(folder))?;
-        sweep(folder);
-        let number = RandomState::new().hash_one(std::process::id());
-        let hidden = folder.join(format!("{HIDDEN}{number:016x}"));
-        fs::create_dir(&hidden).map_err(at(&hidden))?;
-        // Held until the folder has its number: see `sweep`.
-        let lock = File::open(&hidden).ok();
-        let _ = lock.as_ref().map(File::try_lock);
-        let saved = self.write_into(&hidden).and_then(|()| publish(&hidden, folder));
-        if saved.is_err() {
-            let _ = fs::remove_dir_all(&hidden);
-        }
-        Ok(saved?)
+        self.save_with(folder, |_| Ok(()))
+    }
+
+    /// Saves the model as [`Model::save`] does, with what `more` writes into the version's folder:
+    /// the forms that other programs serve, say. No version appears without them.
+    ///
+    /// # Errors
+    /// If something cannot be written, and what `more` returns. No version appears then.
+    pub fn save_with<E: From<WriteError>>(
+        &self,
+        folder: impl AsRef<Path>,
+        more: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        write_version(folder.as_ref(), |version| {
+            self.write_into(version)?;
+            more(version)
+        })
     }
 
     fn write_into(&self, folder: &Path) -> Result<(), WriteError> {
@@ -243,53 +245,6 @@ impl Model {
             let kept = weights.next().expect("as many tensors as were copied");
             field.into_value().slice_mut::<f32>().copy_from_slice(kept.slice());
         });
-    }
-}
-
-/// How the folder of a version begins while it is written.
-const HIDDEN: &str = ".saving-";
-
-/// Removes the hidden folders of processes that were killed while they saved. One that lives holds
-/// a lock on its folder, wherever folders can be locked; elsewhere they stay.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(HIDDEN));
-        // Between making a folder and locking it no time is worth speaking of, but it is not
-        // nothing: one that is empty may be new.
-        let full = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_some());
-        if ours
-            && full()
-            && let Ok(lock) = File::open(entry.path())
-            && lock.try_lock().is_ok()
-        {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// What the system says, with the path that it says it of.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> WriteError + use<> {
-    let path = path.to_owned();
-    move |source| WriteError { path, source }
-}
-
-/// Gives the hidden folder the next free number.
-fn publish(hidden: &Path, folder: &Path) -> Result<PathBuf, WriteError> {
-    loop {
-        let entries = fs::read_dir(folder).map_err(at(folder))?;
-        let numbers = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u64>().ok());
-        let version = folder.join((numbers.max().unwrap_or(0) + 1).to_string());
-        match fs::rename(hidden, &version) {
-            Ok(()) => {
-                // The new name shall outlive a power cut; not every system lets a folder be synced.
-                let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-                return Ok(version);
-            }
-            // Another process took the number in the meantime.
-            Err(_) if version.exists() => {}
-            Err(source) => return Err(WriteError { path: version, source }),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod interop;
 mod neon;
 mod rivals;
 mod vectors;
@@ -16,6 +17,8 @@ cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
+cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
+                     that serve models, and writes a dated table
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
@@ -25,6 +28,10 @@ fn main() -> Result<()> {
         Some("fmt") => format(&[]),
         Some("neon") => neon::check(),
         Some("vectors") => vectors::check(),
+        Some("full") => match std::env::args().nth(2).as_deref() {
+            Some("interop") => interop::full(),
+            other => bail!("cargo xtask full interop is what there is, not {other:?}"),
+        },
         Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {
             say(HELP);
@@ -45,6 +52,7 @@ fn check() -> Result<()> {
     vectors::check()?;
     other_machines()?;
     neon::check()?;
+    interop::check()?;
     packages()?;
     say(&format!("all checks passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())

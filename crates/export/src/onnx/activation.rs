@@ -1,9 +1,9 @@
-//! Activations in ONNX's words, and what opset 13 has no word for, composed.
+//! Activations in ONNX's words.
 
 use super::messages::Attribute;
 use super::ops::{CHANNELS, Writer};
+use crate::compose::Compose as _;
 use gradus_layers::Activation;
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 impl Writer {
     /// y from z; none for an activation that has no words here.
@@ -23,15 +23,8 @@ impl Writer {
             Activation::Selu => self.op("Selu", &[z]),
             Activation::Gelu => self.gelu(z),
             Activation::GeluTanh => self.gelu_tanh(z),
-            Activation::Silu => {
-                let sigmoid = self.op("Sigmoid", &[z]);
-                self.op("Mul", &[z, &sigmoid])
-            }
-            Activation::Mish => {
-                let softplus = self.op("Softplus", &[z]);
-                let tanh = self.op("Tanh", &[&softplus]);
-                self.op("Mul", &[z, &tanh])
-            }
+            Activation::Silu => self.silu(z),
+            Activation::Mish => self.mish(z),
             Activation::Sigmoid => self.op("Sigmoid", &[z]),
             // ONNX's own slope is 0.2.
             Activation::HardSigmoid => {
@@ -47,35 +40,6 @@ impl Writer {
             Activation::Exponential => self.op("Exp", &[z]),
             _ => return None,
         })
-    }
-
-    /// z · (1 + erf(z/√2)) · 1/2.
-    fn gelu(&mut self, z: &str) -> String {
-        let root = self.number("root", FRAC_1_SQRT_2);
-        let scaled = self.op("Mul", &[z, &root]);
-        let erf = self.op("Erf", &[&scaled]);
-        self.half_of(z, &erf)
-    }
-
-    /// z · (1 + tanh u) · 1/2, u = √(2/π) · (z + 0.044715 z³).
-    fn gelu_tanh(&mut self, z: &str) -> String {
-        let (cubic, root) =
-            (self.number("cubic", 0.044_715), self.number("root", FRAC_2_SQRT_PI * FRAC_1_SQRT_2));
-        let square = self.op("Mul", &[z, z]);
-        let cube = self.op("Mul", &[&square, z]);
-        let cube = self.op("Mul", &[&cube, &cubic]);
-        let sum = self.op("Add", &[z, &cube]);
-        let u = self.op("Mul", &[&sum, &root]);
-        let tanh = self.op("Tanh", &[&u]);
-        self.half_of(z, &tanh)
-    }
-
-    /// z · (1 + share) · 1/2.
-    fn half_of(&mut self, z: &str, share: &str) -> String {
-        let (one, half) = (self.number("one", 1.0), self.number("half", 0.5));
-        let sum = self.op("Add", &[share, &one]);
-        let product = self.op("Mul", &[z, &sum]);
-        self.op("Mul", &[&product, &half])
     }
 }
 

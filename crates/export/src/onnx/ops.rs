@@ -3,7 +3,8 @@
 use super::Layout;
 use super::messages::{Attribute, FLOAT, INT64, NodeProto, TensorProto};
 use crate::Error;
-use crate::graph::{Node, Op, Pool, Value, Weight};
+use crate::compose::Compose;
+use crate::graph::{Node, Op, Pool, Value, Weight, after_convolution, after_pooling};
 use crate::names::{Names, scope};
 use gradus_layers::{conv2d, pooling};
 
@@ -110,7 +111,7 @@ impl Writer {
             Attribute::ints("dilations", &g.dilation),
             Attribute::int("group", g.groups as i64),
             Attribute::ints("kernel_shape", &[g.r, g.s]),
-            Attribute::ints("pads", &pads([g.h, g.w], [g.p, g.q], g.strides, g.reach(), g.before)),
+            Attribute::ints("pads", &pads(g.before, after_convolution(g))),
             Attribute::ints("strides", &g.strides),
         ];
         self.op_with("Conv", &inputs, attributes)
@@ -119,7 +120,7 @@ impl Writer {
     /// An average is over the pixels that a window sees: ONNX's default too.
     fn pool(&mut self, x: &str, kind: Pool, g: &pooling::Geometry) -> String {
         let op = if kind == Pool::Max { "MaxPool" } else { "AveragePool" };
-        let pads = pads([g.h, g.w], [g.p, g.q], g.strides, [g.r, g.s], g.before);
+        let pads = pads(g.before, after_pooling(g));
         let attributes = vec![
             Attribute::ints("kernel_shape", &[g.r, g.s]),
             Attribute::ints("pads", &pads),
@@ -161,11 +162,6 @@ impl Writer {
         self.op_with("Transpose", &[x], vec![Attribute::ints("perm", order)])
     }
 
-    /// Appends an operation without options; the name of what it gives.
-    pub(super) fn op(&mut self, op: &str, inputs: &[&str]) -> String {
-        self.op_with(op, inputs, vec![])
-    }
-
     /// Appends an operation; the name of what it gives.
     pub(super) fn op_with(
         &mut self,
@@ -194,12 +190,6 @@ impl Writer {
         self.floats(name, weight.shape.dims(), &weight.values)
     }
 
-    /// Appends one number; its name.
-    pub(super) fn number(&mut self, name: &str, value: f64) -> String {
-        let name = self.names.take(&format!("{}/{name}", self.scope));
-        self.floats(name, &[], &[value as f32])
-    }
-
     fn floats(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
         self.initializers.push(TensorProto {
             dims: dims.iter().map(|d| *d as i64).collect(),
@@ -208,6 +198,19 @@ impl Writer {
             raw_data: Some(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         });
         name
+    }
+}
+
+impl Compose for Writer {
+    const ADD: &'static str = "Add";
+
+    fn op(&mut self, op: &str, inputs: &[&str]) -> String {
+        self.op_with(op, inputs, vec![])
+    }
+
+    fn number(&mut self, name: &str, value: f64) -> String {
+        let name = self.names.take(&format!("{}/{name}", self.scope));
+        self.floats(name, &[], &[value as f32])
     }
 }
 
@@ -223,14 +226,6 @@ fn channels_first(g: &conv2d::Geometry, kernel: &[f32]) -> Vec<f32> {
 }
 
 /// Top, left, bottom, right: as much as the windows reach beyond the image.
-fn pads(
-    image: [usize; 2],
-    windows: [usize; 2],
-    strides: [usize; 2],
-    reach: [usize; 2],
-    before: [usize; 2],
-) -> [usize; 4] {
-    let after = [0, 1]
-        .map(|i| ((windows[i] - 1) * strides[i] + reach[i]).saturating_sub(image[i] + before[i]));
+fn pads(before: [usize; 2], after: [usize; 2]) -> [usize; 4] {
     [before[0], before[1], after[0], after[1]]
 }
