@@ -61,6 +61,12 @@ impl Config {
             .then(|| format!("data_format {format} is not known, only \"channels_last\""))
     }
 
+    /// The name that Keras gives to the first layer of the class: `max_pooling2d`.
+    #[must_use]
+    pub fn default_name(&self) -> String {
+        crate::sequential::snake_case(&self.class_name)
+    }
+
     /// What is too large to be the size of anything, if anything is: no product of two that are not
     /// overflows.
     pub(crate) fn flaw_of_sizes(&self) -> Option<String> {

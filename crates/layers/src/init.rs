@@ -69,7 +69,7 @@ impl<'a> Init<'a> {
     }
 
     /// Parameters on `device` whose values will come from a file: zeros, and empty once more was
-    /// asked for than `wanted` allows.
+    /// asked for than `wanted` allows. They have no gradients: whoever trains them makes these.
     #[must_use]
     pub fn to_be_filled(device: &'a Device, wanted: &'a Wanted) -> Self {
         Self { wanted: Some(wanted), ..Self::new(device, 0) }
@@ -117,7 +117,8 @@ impl<'a> Init<'a> {
         if let Some(wanted) = self.wanted {
             let path = self.within(name, |inner| inner.path.to_string());
             wanted.params.borrow_mut().push((path, shape));
-            return Param::zeros(wanted.take(shape), self.device);
+            let value = Tensor::zeros(Spec::f32(wanted.take(shape)), self.device);
+            return Param { value, ..Param::default() };
         }
         let id = self.within(name, |inner| inner.id());
         let mut param = Param::zeros(shape, self.device);

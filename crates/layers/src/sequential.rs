@@ -196,7 +196,7 @@ fn amount(link: &[Box<dyn Layer>], x: Shape, y: Shape) -> Work {
 }
 
 /// `BatchNormalization` → `batch_normalization`, `MaxPooling2D` → `max_pooling2d`: Keras's rule.
-fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let mut name = String::new();
     let mut before = None;
     for (i, c) in class.char_indices() {
@@ -393,8 +393,8 @@ impl Sequential {
         self.build(x, &mut Init::new(device, seed))
     }
 
-    /// Parameters on `device` that will be filled from a file, for inputs of this shape. If `wanted`
-    /// is not met then, the network is not to be used.
+    /// Parameters on `device` that will be filled from a file, for inputs of this shape, without
+    /// gradients. If `wanted` is not met then, the network is not to be used.
     ///
     /// # Errors
     /// If a layer cannot take what the one before it gives.

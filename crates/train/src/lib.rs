@@ -64,4 +64,4 @@ pub use profile::ProfileTable;
 pub use progress::{Progress, Verbosity};
 pub use save::ModelError;
 pub use step::Step;
-pub use tensors_file::TensorsError;
+pub use tensors_file::{Tensors, TensorsError, TensorsFile};

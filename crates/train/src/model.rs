@@ -8,7 +8,7 @@ use crate::{Batches, Error, History, Memory, Planned, Step};
 use gradus_data::Interpolation;
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary, Wanted};
 use gradus_optim::Optimizer;
-use gradus_tensor::{Context, Fields, Shape};
+use gradus_tensor::{Context, FieldMut, Fields, Path, Shape, Tensor};
 use ndarray::{Array2, ArrayView4, Axis};
 
 /// A network with its parameters, and all it needs to learn and to answer.
@@ -63,8 +63,12 @@ impl Model {
         Ok(Self::of(network, image, context))
     }
 
-    /// Builds the network with parameters that are to come from a file.
-    pub(crate) fn build_to_be_filled(
+    /// Builds the network with parameters that are to come from a file, through
+    /// [`Model::fields_mut`]. If `wanted` is not met then, the model is not to be used.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn build_to_be_filled(
         mut network: Sequential,
         image: [usize; 3],
         context: Context,
@@ -144,6 +148,7 @@ impl Model {
         weighted_metrics: Vec<Box<dyn Metric>>,
     ) -> Result<(), Error> {
         self.network.split_head(|head| loss.take_logits(head));
+        self.make_gradients();
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
@@ -154,6 +159,18 @@ impl Model {
             metrics: Metrics::new(metrics, weighted_metrics),
         });
         Ok(())
+    }
+
+    /// Room for the gradients, where the parameters came from a file to be asked only.
+    fn make_gradients(&mut self) {
+        let device = &self.context.device;
+        self.network.visit_mut(&mut Path::default(), &mut |_, field| {
+            if let FieldMut::Param(param) = field
+                && param.grad.len() != param.value.len()
+            {
+                param.grad = Tensor::zeros(param.value.spec(), device);
+            }
+        });
     }
 
     /// The table of layers, as Keras prints it.

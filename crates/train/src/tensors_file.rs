@@ -63,8 +63,8 @@ fn lines(problems: &[String]) -> String {
 }
 
 /// Tensors by name, copied out, to be written: a state of one moment.
-#[derive(Default)]
-pub(crate) struct Tensors(BTreeMap<String, Kept>);
+#[derive(Debug, Default)]
+pub struct Tensors(BTreeMap<String, Kept>);
 
 impl Tensors {
     /// Everything that `owner` owns, by its own names.
@@ -76,6 +76,24 @@ impl Tensors {
 
     pub(crate) fn add(&mut self, name: String, tensor: &Tensor) {
         self.0.insert(name, Kept::new(tensor));
+    }
+
+    /// Adds numbers of any number of extents, in place of those of that name that there may be.
+    ///
+    /// # Panics
+    /// If there are not as many as the shape says.
+    pub fn insert(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "{name}: {shape:?}");
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.0.insert(name.to_owned(), Kept { shape: shape.to_vec(), bytes });
+    }
+
+    /// Writes them as a safetensors file, beside and renamed.
+    ///
+    /// # Errors
+    /// If it cannot be written. What `path` held before is still there then.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
+        self.write(path.as_ref(), None::<&()>)
     }
 
     /// Writes them with what there is to say about them: all of it or nothing. One entry of text,
@@ -95,6 +113,7 @@ impl Tensors {
 }
 
 /// A tensor as it will stand in the file.
+#[derive(Debug)]
 struct Kept {
     shape: Vec<usize>,
     /// Little-endian f32.
@@ -126,8 +145,9 @@ impl View for &Kept {
     }
 }
 
-/// A file that is open: what is in it is known, and read when it is asked for.
-pub(crate) struct TensorsFile {
+/// A safetensors file that is open: what is in it is known, and read when it is asked for.
+#[derive(Debug)]
+pub struct TensorsFile {
     path: PathBuf,
     file: File,
     /// Where the first tensor begins.
@@ -141,7 +161,11 @@ const PIECE: usize = 1 << 16;
 impl TensorsFile {
     /// Reads what the file says of itself, and holds it against what there is: every byte belongs to
     /// one tensor, and no tensor is cut short.
-    pub(crate) fn open(path: &Path) -> Result<Self, TensorsError> {
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no such file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, TensorsError> {
+        let path = path.as_ref();
         let read = |source| TensorsError::Read { path: path.to_owned(), source };
         let format = |reason| TensorsError::Format { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(read)?;
@@ -162,6 +186,41 @@ impl TensorsFile {
         let start = 8 + length;
         header.check_places(bytes - start).map_err(format)?;
         Ok(Self { path: path.to_owned(), file, start, header })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of its tensors, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.header.tensors.keys().map(String::as_str)
+    }
+
+    /// The extents of a tensor if it has floats of 32 bits, and what it has otherwise; `None` where
+    /// there is none of that name.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<Result<&[usize], String>> {
+        let stored = self.header.tensors.get(name)?;
+        Some(match stored.dtype {
+            Dtype::F32 => Ok(&stored.shape),
+            other => Err(format!("{other:?} {:?}", stored.shape)),
+        })
+    }
+
+    /// The numbers of a tensor.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    ///
+    /// # Panics
+    /// If there is no such tensor of floats with as many numbers.
+    pub fn read_into(&self, name: &str, into: &mut [f32]) -> Result<(), TensorsError> {
+        let numbers = self.shape(name).and_then(Result::ok).map(|s| s.iter().product::<usize>());
+        assert_eq!(numbers, Some(into.len()), "{name} has other numbers");
+        self.read(name, into)
     }
 
     /// How many numbers there can be in it.
