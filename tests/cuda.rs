@@ -1,14 +1,14 @@
 //! The job on a GPU: a real one, or the emulated one where there is none. What the CPU learns the
 //! GPU learns; recorded steps, repeated runs and resumed ones give the same bits.
 
-use gradus::data::{DataLoader, InMemory, flow};
+use gradus::data::{DataLoader, InMemory, Source, flow};
 use gradus::layers::Sequential;
 use gradus::prelude::*;
 use gradus::tensor::gpu::Gpu;
 use gradus::tensor::{Fields, Path};
 use gradus::train::{Checkpoint, Verbosity};
 use gradus_testing::{Cases, gpu};
-use ndarray::Array4;
+use ndarray::{Array4, ArrayView3, ArrayViewMut3};
 use std::path::Path as Folder;
 
 const SIDE: usize = 14;
@@ -32,6 +32,10 @@ fn network() -> Sequential {
         .add(Dense::new(2).activation(Activation::Softmax))
 }
 
+fn rescale(_: Source<'_>, bytes: ArrayView3<'_, u8>, mut floats: ArrayViewMut3<'_, f32>) {
+    floats.zip_mut_with(&bytes, |float, byte| *float = f32::from(*byte) / 255.0);
+}
+
 /// Noise whose class is whether it is brighter than the middle.
 fn data() -> DataLoader {
     let mut cases = Cases::new("images on a GPU", 0);
@@ -44,9 +48,6 @@ fn data() -> DataLoader {
     let images = images.expect("as many pixels");
     let labels = (0..IMAGES).map(|i| i as u32 % 2).collect();
     let set = InMemory::new(images, labels, &["bright", "dark"]).expect("a set");
-    let rescale = |_, bytes: ndarray::ArrayView3<'_, u8>, mut floats: ndarray::ArrayViewMut3<'_, f32>| {
-        floats.zip_mut_with(&bytes, |float, byte| *float = f32::from(*byte) / 255.0);
-    };
     flow(set).batch_size(8).workers(0).transform(rescale).open().expect("a loader")
 }
 

@@ -5,27 +5,36 @@ use gradus_gpu::Gpu;
 use std::sync::OnceLock;
 
 /// A GPU if there is one, else an emulated one; none, saying why, where neither opens. With
-/// `GRADUS_REQUIRE_GPU=1` only a real GPU will do. All tests of a process share it.
+/// `GRADUS_REQUIRE_GPU=1` only a real GPU will do. Each test has a stream of its own, so that what
+/// one records is not mixed with what another launches.
 ///
 /// # Panics
 /// If a real GPU is required and none opens.
 #[must_use]
 pub fn gpu() -> Option<Gpu> {
-    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
-    GPU.get_or_init(open).clone()
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    if let Some(missing) = MISSING.get_or_init(prepare) {
+        say(&format!("skipped: {missing}"));
+        return None;
+    }
+    Some(Gpu::open(0).expect("a device that opened before"))
 }
 
-fn open() -> Option<Gpu> {
+/// Puts the emulated driver where there is no real one. What is missing, if no device opens.
+fn prepare() -> Option<String> {
     let real = Gpu::open(0);
     if std::env::var_os("GRADUS_REQUIRE_GPU").is_some_and(|required| required == "1") {
-        return Some(real.expect("GRADUS_REQUIRE_GPU=1 asks for a GPU"));
+        real.expect("GRADUS_REQUIRE_GPU=1 asks for a GPU");
+        return None;
     }
-    let opened = real.map_err(|reason| reason.to_string()).or_else(|reason| {
-        let emulated = gradus_cuda_emu::install().map_err(|missing| format!("{reason}; {missing}"))?;
-        emulated.schedule(schedule());
-        Gpu::open(0).map_err(|reason| reason.to_string())
-    });
-    opened.inspect_err(|reason| say(&format!("skipped: {reason}"))).ok()
+    let reason = real.err()?;
+    match gradus_cuda_emu::install() {
+        Err(missing) => Some(format!("{reason}; {missing}")),
+        Ok(emulated) => {
+            emulated.schedule(schedule());
+            Gpu::open(0).err().map(|reason| reason.to_string())
+        }
+    }
 }
 
 /// How the emulated device goes about its work: `GRADUS_EMULATED_SCHEDULE` is the number of one of
