@@ -32,6 +32,7 @@ conv2d_forward_tf32(const Windows g, int filters, int groups, const float* __res
                     float* __restrict__ y, unsigned long long apart) {
     forward<NarrowOf<Tf32>, false>(g, filters, groups, x, kernel, bias, relu, y, apart);
 }
+// spills: conv2d_forward_tf32_quads because 8 bytes of addresses buy a second block on each processor.
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_forward_tf32_quads(const Windows g, int filters, int groups, const float* __restrict__ x,
                           const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
@@ -118,6 +119,7 @@ __device__ __forceinline__ void backward_weight(const Windows& g, int filters, i
     put<QUADS>(sums, target, columns, at.row, at.column, Epilogue{nullptr, 0});
 }
 
+// spills: conv2d_backward_weight_tf32 because up to 24 bytes of addresses buy a second block on each processor.
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_backward_weight_tf32(const Windows g, int filters, int groups, const float* __restrict__ x,
                             const float* __restrict__ dz, float* __restrict__ dkernel,

@@ -39,6 +39,7 @@ dense_forward_quads(int samples, int inputs, int units, const float* __restrict_
                     float* __restrict__ y) {
     forward<Square, true>(samples, inputs, units, x, kernel, bias, relu, y);
 }
+// spills: dense_forward_skinny because ptxas keeps a few addresses back on sm_75 alone.
 extern "C" __global__ void __launch_bounds__(64)
 dense_forward_skinny(int samples, int inputs, int units, const float* __restrict__ x,
                      const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
@@ -70,6 +71,7 @@ dense_backward_input(int samples, int inputs, int units, const float* __restrict
                      const float* __restrict__ kernel, float* __restrict__ dx) {
     backward_input<Odd, false>(samples, inputs, units, dz, kernel, dx);
 }
+// spills: dense_backward_input_quads because ptxas keeps a few addresses back on sm_75 alone.
 extern "C" __global__ void __launch_bounds__(128)
 dense_backward_input_quads(int samples, int inputs, int units, const float* __restrict__ dz,
                            const float* __restrict__ kernel, float* __restrict__ dx) {

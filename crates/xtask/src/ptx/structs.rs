@@ -224,8 +224,12 @@ pub(super) fn differences(names: Vec<&str>, cpp: &Definitions, rust: &Definition
             continue;
         };
         let of = |(name, ty): &Field, side| format!("{name}: {}", known(ty, side));
-        let these = fields.iter().map(|field| of(field, cpp)).collect();
         let those = others.iter().map(|field| of(field, rust)).collect();
+        let these = fields.iter().enumerate().map(|(i, (name, ty))| {
+            let ty = others.get(i).map_or(ty.clone(), |(_, other)| ty.as_address(other));
+            of(&(name.clone(), ty), cpp)
+        });
+        let these = these.collect();
         let other = first_other(these, those);
         differences.extend(other.map(|other| format!("struct {name} has {other}")));
         for (_, ty) in fields {
@@ -339,6 +343,7 @@ pub(crate) struct Geometry {
             ("    inner: Inner,\n", "", "has 7 fields in C++ and 6 in Rust"),
             ("= 4", "= 5", "has strides: [i32; 4] in C++ where Rust has strides: [i32; 5]"),
             ("In<f32>", "Out<f32>", "has table: *const f32 in C++ where Rust has table: *mut f32"),
+            ("In<f32>", "u32", "has table: *const f32 in C++ where Rust has table: u32"),
             ("C, align(16)", "C", "aligned to 16 in C++, to its fields in Rust"),
             ("#[repr(C)]\n", "", "struct Inner goes to a kernel and lacks #[repr(C)]"),
             (
