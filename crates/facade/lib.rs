@@ -35,6 +35,7 @@ pub use gradus_optim as optim;
 pub use gradus_random as random;
 pub use gradus_tensor as tensor;
 pub use gradus_train as train;
+pub use gradus_train::load;
 
 /// What the job needs, in one line.
 pub mod prelude {
@@ -51,6 +52,6 @@ pub mod prelude {
     pub use gradus_tensor::{Context, Device};
     pub use gradus_train::{
         CSVLogger, Checkpoint, EarlyStopping, Fit, History, LearningRateScheduler, Model,
-        ModelCheckpoint, ReduceLROnPlateau, TerminateOnNaN,
+        ModelCheckpoint, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     };
 }

@@ -53,6 +53,10 @@ pub(crate) struct Args {
     /// Measure every layer, and print where the time went
     #[arg(long)]
     pub(crate) profile: bool,
+    /// Write events for TensorBoard into the run's folder: figures, histograms of the weights, and
+    /// augmented images; `tensorboard --logdir runs` shows them
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
     /// Keep decoded and resized images, so that they are decoded once
     #[arg(long, value_enum, default_value_t = CacheIn::None)]
     pub(crate) cache: CacheIn,

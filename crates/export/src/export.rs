@@ -25,7 +25,7 @@ use std::path::Path;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Export<'a> {
-    network: &'a Sequential,
+    pub(crate) network: &'a Sequential,
     pub(crate) image: [usize; 3],
     pub(crate) labels: Vec<String>,
     pub(crate) rescale: f32,

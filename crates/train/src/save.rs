@@ -12,16 +12,22 @@
 
 use crate::tensors_file::{Tensors, TensorsError, TensorsFile};
 use crate::{Error, Model, WriteError, write_beside, write_version};
-use gradus_layers::{Config, ConfigError, Described, Layer, Registry, Sequential, ShapeError};
+use gradus_data::Interpolation;
+use gradus_layers::{
+    Config, ConfigError, Described, Layer, Registry, Sequential, ShapeError, Wanted,
+};
 use gradus_tensor::{Context, Fields, Path as Name, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs;
-use std::io;
+use serde_json::value::RawValue;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The version of what stands in `model.json`.
 const FORMAT: u32 = 1;
+/// The longest description that is read; that of a network of a thousand layers is a third of it.
+const DESCRIPTION: usize = 1 << 19;
 
 /// `model.json`.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -32,8 +38,33 @@ pub(crate) struct Description {
     image_shape: [usize; 3],
     /// What pixels are multiplied with.
     rescale: f32,
+    /// How images are resized: Keras's default, where it is not said.
+    #[serde(default, with = "interpolation", skip_serializing_if = "is_nearest")]
+    interpolation: Interpolation,
     classes: Vec<String>,
     network: Config,
+}
+
+fn is_nearest(interpolation: &Interpolation) -> bool {
+    *interpolation == Interpolation::Nearest
+}
+
+/// By its Keras name.
+mod interpolation {
+    use gradus_data::Interpolation;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(it: &Interpolation, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(it.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Interpolation, D::Error> {
+        let name = String::deserialize(from)?;
+        let unknown = || D::Error::custom(format!("no interpolation is called {name:?}"));
+        Interpolation::named(&name).ok_or_else(unknown)
+    }
 }
 
 /// What stands beside the tensors of a single file.
@@ -43,6 +74,13 @@ pub(crate) struct About {
     /// The state of a run, if it is a checkpoint.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(crate) checkpoint: Value,
+}
+
+/// The part of it that says what the model is; what a run adds may be long.
+#[derive(Deserialize)]
+struct AboutModel<'a> {
+    #[serde(borrow)]
+    model: &'a RawValue,
 }
 
 /// Why a saved model cannot be loaded.
@@ -128,6 +166,7 @@ impl Model {
             gradus: FORMAT,
             image_shape: self.image,
             rescale: self.rescale,
+            interpolation: self.interpolation,
             classes: self.classes.clone(),
             network: self.network.config(),
         }
@@ -168,23 +207,34 @@ impl Model {
         let weights = if whole { from.to_owned() } else { from.join("model.safetensors") };
         let path = if whole { from.to_owned() } else { from.join("model.json") };
         let separate = if whole { None } else { Some(read_description(&path)?) };
-        let file = TensorsFile::read(&weights).map_err(ModelError::from)?;
-        let contents = file.contents().map_err(ModelError::from)?;
+        let contents = TensorsFile::open(&weights).map_err(ModelError::from)?;
         let description = match separate {
             Some(description) => description,
-            None => contents.about::<About>().map_err(ModelError::from)?.model,
+            None => {
+                let about: AboutModel<'_> = contents.about().map_err(ModelError::from)?;
+                parsed(about.model.get().as_bytes(), &path)?
+            }
         };
         description.check(&path)?;
         let network = Sequential::from_config(&description.network, registry)
             .map_err(|source| ModelError::Network { path: path.clone(), source })?;
-        let mut model = Self::build(network, description.image_shape, context, 0)
-            .map_err(|source| ModelError::Shape { path: path.clone(), source })?
-            .with_classes(&description.classes)
-            .with_rescale(description.rescale);
         // A checkpoint is such a file too: with the optimizer's state and the callbacks' beside.
         let besides: &[&str] = if whole { &["optim.", "callbacks."] } else { &[] };
+        let wanted = Wanted::at_most(contents.numbers());
+        let image = description.image_shape;
+        let mut model = Self::build_to_be_filled(network, image, context, &wanted)
+            .map_err(|source| ModelError::Shape { path: path.clone(), source })?
+            .with_classes(&description.classes)
+            .with_rescale(description.rescale)
+            .with_interpolation(description.interpolation);
+        if !wanted.is_met() {
+            let mut problems = contents.differences(&wanted.params(), besides);
+            let (found, wanted) = (contents.numbers(), wanted.numbers());
+            problems.push(format!("the network has {wanted} numbers, the file at most {found}"));
+            return Err(ModelError::from(contents.mismatch(problems)).into());
+        }
         contents.expect(&[&model.network], besides).map_err(ModelError::from)?;
-        contents.fill(&mut model.network);
+        contents.fill(&mut model.network).map_err(ModelError::from)?;
         Ok(model)
     }
 
@@ -193,27 +243,39 @@ impl Model {
         let mut weights = weights.into_iter();
         self.network.visit_mut(&mut Name::default(), &mut |_, field| {
             let kept = weights.next().expect("as many tensors as were copied");
-            field.into_value().slice_mut::<f32>().copy_from_slice(kept.slice());
+            field.into_value().copy_from(&kept);
         });
     }
 }
 
 impl Description {
     fn check(&self, path: &Path) -> Result<(), ModelError> {
-        if self.gradus == FORMAT {
+        let reason = if self.gradus != FORMAT {
+            format!("format {}, this version reads {FORMAT}", self.gradus)
+        } else if !self.rescale.is_finite() {
+            format!("rescale is {}, expected a number", self.rescale)
+        } else {
             return Ok(());
-        }
-        let reason = format!("format {}, this version reads {FORMAT}", self.gradus);
+        };
         Err(ModelError::Description { path: path.to_owned(), reason })
     }
 }
 
 fn read_description(path: &Path) -> Result<Description, ModelError> {
     let path = path.to_owned();
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ModelError::Read { path, source }),
-    };
-    serde_json::from_slice(&text)
-        .map_err(|e| ModelError::Description { path, reason: e.to_string() })
+    let mut text = Vec::new();
+    let read =
+        File::open(&path).and_then(|file| file.take(DESCRIPTION as u64 + 1).read_to_end(&mut text));
+    if let Err(source) = read {
+        return Err(ModelError::Read { path, source });
+    }
+    parsed(&text, &path)
+}
+
+fn parsed(text: &[u8], path: &Path) -> Result<Description, ModelError> {
+    let wrong = |reason| ModelError::Description { path: path.to_owned(), reason };
+    match text.len() > DESCRIPTION {
+        true => Err(wrong(format!("it has more than {DESCRIPTION} bytes"))),
+        false => serde_json::from_slice(text).map_err(|e| wrong(e.to_string())),
+    }
 }
