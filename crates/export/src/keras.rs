@@ -15,8 +15,6 @@
 mod config;
 mod h5;
 mod load;
-#[cfg(test)]
-mod tests;
 mod unfold;
 
 use crate::places::values;

@@ -228,3 +228,44 @@ impl Walk {
         Error::Layer { layer, class_name, reason: reason.to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_layers::{Concatenate, Conv2D, Dense, Flatten, Padding, Residual};
+
+    fn convolution(filters: usize, size: usize) -> Conv2D {
+        Conv2D::new(filters, size).padding(Padding::Same)
+    }
+
+    #[test]
+    fn a_chain_of_chains_is_a_chain() {
+        let inner = Sequential::new().add(convolution(2, 3)).add(Flatten);
+        let network = Sequential::new().add(convolution(3, 1)).add(inner).add(Dense::new(2));
+        let unfolded = Unfolded::of(&network, [4, 4, 1]).unwrap();
+        let names: Vec<&str> = unfolded.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["conv2d", "sequential_conv2d", "sequential_flatten", "dense"]);
+        let saved: Vec<&str> = unfolded.nodes.iter().map(|node| node.saved.as_str()).collect();
+        assert_eq!(saved, ["conv2d", "conv2d_1", "flatten", "dense"]);
+        assert!(unfolded.is_chain() && unfolded.outputs == 2);
+    }
+
+    /// As Keras 3.15.1 orders `model.layers` of the same model: by the distance from the output.
+    #[test]
+    fn branches_are_numbered_by_their_distance_from_the_output() {
+        let long = Sequential::new().add(convolution(2, 1)).add(convolution(2, 3));
+        let branches = Concatenate::new().branch(convolution(2, 5)).branch(long);
+        let body = Residual::new(convolution(4, 3));
+        let network = Sequential::new().add(branches).add(body).add(Flatten).add(Dense::new(2));
+        let unfolded = Unfolded::of(&network, [4, 4, 1]).unwrap();
+        let saved = |path: &str| {
+            let node = unfolded.nodes.iter().find(|node| node.path == path).unwrap();
+            node.saved.as_str()
+        };
+        assert_eq!(saved("concatenate.branch_2.conv2d"), "conv2d");
+        assert_eq!(saved("concatenate.branch_1"), "conv2d_1");
+        assert_eq!(saved("concatenate.branch_2.conv2d_1"), "conv2d_2");
+        assert_eq!(saved("residual.body"), "conv2d_3");
+        assert!(!unfolded.is_chain());
+    }
+}
