@@ -123,7 +123,7 @@ fn report(
 
 /// Every answer, with the probability of each class.
 fn table(
-    file: &mut fs::File,
+    file: &mut impl std::io::Write,
     args: &Args,
     classes: &[String],
     rows: &[Row],

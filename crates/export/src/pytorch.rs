@@ -42,8 +42,8 @@ impl<'a> Export<'a> {
     /// model.load_state_dict(safetensors.torch.load_file("model.safetensors"))
     /// ```
     #[must_use]
-    pub fn pytorch(self) -> Pytorch<'a> {
-        Pytorch { export: self, names: ModuleNames::default() }
+    pub fn pytorch(&self) -> Pytorch<'a> {
+        Pytorch { export: self.clone(), names: ModuleNames::default() }
     }
 }
 
