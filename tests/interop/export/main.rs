@@ -81,7 +81,7 @@ impl Case<'_> {
         let images = self.images.as_slice().expect("in the standard order");
         let x = Tensor::from_slice(Shape::new(self.images.shape()), images);
         let plan = self.network.plan(x.spec(), Mode::Infer)?;
-        plan.reserve(&mut context.workspace);
+        plan.reserve(&mut context);
         let mut saved = Saved::allocate(&plan, &context.device);
         let y = self.network.output_shape(x.shape())?;
         let mut y = Tensor::zeros(Spec::f32(y), &context.device);
