@@ -41,7 +41,7 @@ fn data() -> DataLoader {
     let mut cases = Cases::new("images on a GPU", 0);
     let pixels = cases.normal(IMAGES * SIDE * SIDE * 3);
     let pixels = pixels.into_iter().enumerate().map(|(i, v)| {
-        let shift = if i / (SIDE * SIDE * 3) % 2 == 0 { 20.0 } else { -20.0 };
+        let shift = if (i / (SIDE * SIDE * 3)).is_multiple_of(2) { 20.0 } else { -20.0 };
         (128.0 + shift + 30.0 * v).clamp(0.0, 255.0) as u8
     });
     let images = Array4::from_shape_vec((IMAGES, SIDE, SIDE, 3), pixels.collect());

@@ -71,12 +71,17 @@ fn build(compiler: &Compiler, here: &Path, workspace: &Path) -> PathBuf {
     let sources = kernels::find(workspace, here);
     kernels::expect_distinct(&sources);
     let mut objects: Vec<Object> = runtime(here, &out);
+    let mut names = Vec::new();
     for source in &sources {
-        objects.push(kernel_object(source, false, here, workspace, &out));
-        objects.push(kernel_object(source, true, here, workspace, &out));
+        for checked in [false, true] {
+            let name = format!("{}_{}", source.id, if checked { "checked" } else { "plain" });
+            objects.push(kernel_object(source, &name, checked, here, workspace, &out));
+            names.push(name);
+        }
     }
     objects::make(compiler, &objects);
-    objects::link(compiler, &objects, &out.join("libcuda.so"))
+    let script = kernels::gather_shared(&names);
+    objects::link(compiler, &objects, &script, &out.join("libcuda.so"))
 }
 
 /// The emulator itself.
@@ -100,16 +105,22 @@ fn runtime(here: &Path, out: &Path) -> Vec<Object> {
     files.into_iter().map(object).collect()
 }
 
-fn kernel_object(s: &Source, checked: bool, here: &Path, workspace: &Path, out: &Path) -> Object {
-    let name = format!("{}_{}", s.id, if checked { "checked" } else { "plain" });
+fn kernel_object(
+    source: &Source,
+    name: &str,
+    checked: bool,
+    here: &Path,
+    workspace: &Path,
+    out: &Path,
+) -> Object {
     let wrapper = out.join(format!("{name}.cpp"));
-    objects::write_if_new(&wrapper, &s.wrapper(&name, checked));
+    objects::write_if_new(&wrapper, &source.wrapper(name, checked));
     let mut flags = common_flags(here);
-    let folder = s.path.parent().expect("a file lies in a folder");
+    let folder = source.path.parent().expect("a file lies in a folder");
     for include in [folder, &workspace.join("crates/gpu/src/include")] {
         flags.push(format!("-I{}", include.display()));
     }
-    flags.push(format!("-DEMU_SHARED=\"{name}\""));
+    flags.push("-fdata-sections".into()); // for the linker to find the __shared__ variables
     if checked {
         flags.extend(CHECKED_FLAGS.map(String::from));
     }

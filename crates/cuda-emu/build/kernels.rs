@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// One `.cu` file.
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
-    /// A name for its objects and its section of shared memory, the same as long as it is not moved.
+    /// A name for its objects, the same as long as it is not moved.
     pub(crate) id: String,
     pub(crate) kernels: Vec<Kernel>,
 }
@@ -78,9 +78,9 @@ impl Source {
     }
 
     /// The C++ file that is compiled: the source in an anonymous namespace, and its entries in the
-    /// table of kernels. `section` is where its `__shared__` variables lie. Kernels have C linkage,
+    /// table of kernels. `object` is its name. Kernels have C linkage,
     /// which knows no namespace, so that each variant's gets a name of its own.
-    pub(crate) fn wrapper(&self, section: &str, checked: bool) -> String {
+    pub(crate) fn wrapper(&self, object: &str, checked: bool) -> String {
         let mut text = "// Written by build.rs.\n".to_owned();
         text += "#include \"emu/kernel.h\"\n#include \"emu/hopper.h\"\n";
         let suffix = if checked { "checked" } else { "plain" };
@@ -89,13 +89,13 @@ impl Source {
         }
         text += &format!(
             "namespace {{\n#include \"{}\"\n}}\n\
-             extern \"C\" __attribute__((weak)) unsigned char __start_{section}[], __stop_{section}[];\n\
+             extern \"C\" unsigned char shared_begin_{object}[], shared_end_{object}[];\n\
              namespace {{\nstruct Entries {{\n    Entries() {{\n",
             self.path.display()
         );
         for Kernel { name, most_threads } in &self.kernels {
             let variant =
-                format!("{{emu::Entry<{name}>::call, __start_{section}, __stop_{section}}}");
+                format!("{{emu::Entry<{name}>::call, shared_begin_{object}, shared_end_{object}}}");
             let variants =
                 if checked { format!("{{}}, {variant}") } else { format!("{variant}, {{}}") };
             text += &format!(
@@ -105,6 +105,22 @@ impl Source {
         }
         text + "    }\n} entries;\n}\n"
     }
+}
+
+/// A linker script that puts the `__shared__` variables of each object together, between two symbols.
+///
+/// They are the static variables of functions, whose mangled names begin with `_ZZ`, and which have
+/// no first value. An attribute for their section would be shorter, but GCC before 14 ignores it in
+/// templates (its bug 41091).
+pub(crate) fn gather_shared(objects: &[String]) -> String {
+    let mut script = "SECTIONS\n{\n".to_owned();
+    for object in objects {
+        script += &format!(
+            "  shared_{object} (NOLOAD) : ALIGN(1024)\n  {{\n    HIDDEN(shared_begin_{object} = .);\n    \
+             *{object}.o(.bss._ZZ*)\n    HIDDEN(shared_end_{object} = .);\n  }}\n"
+        );
+    }
+    script + "}\nINSERT AFTER .bss;\n"
 }
 
 /// Every `extern "C" __global__ void [__launch_bounds__(..)] NAME(` that is not in a comment.

@@ -102,10 +102,17 @@ fn made_of(rule: &str) -> Vec<String> {
     list.split_whitespace().map(|file| file.replace('\0', " ")).collect()
 }
 
-/// Links the objects into a library beside the old one and renames it: a test that is still running
-/// keeps what it has opened.
-pub(crate) fn link(compiler: &Compiler, objects: &[Object], library: &Path) -> PathBuf {
-    let mut stamps = String::new();
+/// Links the objects, by an addition to the linker's script, into a library beside the old one and
+/// renames it: a test that is still running keeps what it has opened.
+pub(crate) fn link(
+    compiler: &Compiler,
+    objects: &[Object],
+    script: &str,
+    library: &Path,
+) -> PathBuf {
+    let script_file = library.with_extension("ld");
+    write_if_new(&script_file, script);
+    let mut stamps = script.to_owned();
     for object in objects {
         let stamp = fs::read_to_string(object.object.with_extension("stamp"));
         stamps += &format!("{} {}\n", object.object.display(), stamp.expect("just made"));
@@ -118,6 +125,7 @@ pub(crate) fn link(compiler: &Compiler, objects: &[Object], library: &Path) -> P
     let mut arguments: Vec<String> =
         ["-shared", "-Wl,-soname,libcuda.so", "-Wl,-z,defs", "-o"].map(String::from).to_vec();
     arguments.push(beside.display().to_string());
+    arguments.push(format!("-Wl,-T,{}", script_file.display()));
     arguments.extend(objects.iter().map(|o| o.object.display().to_string()));
     compiler.run(&arguments, library);
     fs::rename(&beside, library).expect("OUT_DIR can be written");

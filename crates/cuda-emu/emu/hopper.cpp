@@ -71,6 +71,7 @@ static void land(const Transfer& t) {
             mark_shared_initialised(to, t.map.element);
         }
     t.barrier->bytes -= (int)(row_bytes * t.map.box[1]);
+    if (t.barrier->bytes < 0) fault(FaultKind::BadCall, t.barrier, "TMA brings %d bytes more than its mbarrier expects", -t.barrier->bytes);
     complete_phase(*t.barrier);
 }
 void land_transfers(const Barrier* barrier) {

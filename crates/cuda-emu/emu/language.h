@@ -1,7 +1,7 @@
 // The CUDA C++ language on an ordinary CPU, as far as kernels use it. Included by prelude.cuh.
 //
-// A thread of the GPU is a fiber (fibers.cpp); one block runs at a time, so __shared__ is static memory
-// of its own section, filled with 0xFF before every block. build.rs compiles each .cu twice: plainly, and
+// A thread of the GPU is a fiber (fibers.cpp); one block runs at a time, so __shared__ is static memory,
+// which the linker gathers for each file, and which is filled with 0xFF before every block. build.rs compiles each .cu twice: plainly, and
 // with EMU_CHECKED and -fsanitize=thread, whose hooks are ours (hooks.cpp) and see every access.
 #pragma once
 #include <math.h>
@@ -20,10 +20,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#ifndef EMU_SHARED
-#define EMU_SHARED "emu_shared"
-#endif
-#define __shared__ static __attribute__((section(EMU_SHARED)))
+#define __shared__ static
 
 #include "emu/vectors.h"
 

@@ -70,7 +70,7 @@ fn moments_by_chan_are_right_and_the_same_under_every_schedule() {
         let Some(device) = device(schedule) else { return };
         let f = device.function("emu_moments_f32");
         let dx = device.stream.clone_htod(&x).unwrap();
-        let mut out = [0, 1].map(|_| device.stream.alloc_zeros::<f32>(c).unwrap());
+        let mut out = [0, 1].map(|_| device.stream.alloc_zeros::<f32>(c * 96).unwrap());
         let [dm, dv] = &mut out;
         let sizes = [n as i32, c as i32, hw as i32];
         let mut launch = device.stream.launch_builder(&f);
@@ -78,6 +78,11 @@ fn moments_by_chan_are_right_and_the_same_under_every_schedule() {
         // SAFETY: the arguments are the kernel's.
         unsafe { launch.launch(config(c as u32, 96)) }.unwrap();
         let found = out.map(|o| device.stream.clone_dtoh(&o).unwrap());
+        for all in &found {
+            let same = all.chunks(96).all(|of_block| of_block.iter().all(|v| *v == of_block[0]));
+            assert!(same, "every thread of a block has the same bits");
+        }
+        let found = found.map(|all| all.into_iter().step_by(96).collect::<Vec<_>>());
         assert_close(&found[0], &mean, 2e-5);
         assert_close(&found[1], &variance, 2e-6);
         assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{schedule:?}");
@@ -91,7 +96,7 @@ fn sums_and_maxima_of_a_block_are_right() {
         let Some(device) = device(schedule) else { return };
         let f = device.function("emu_fold_f32");
         let dx = device.stream.clone_htod(&x).unwrap();
-        let mut out = device.stream.alloc_zeros::<f64>(3).unwrap();
+        let mut out = device.stream.alloc_zeros::<f64>(8).unwrap();
         let n = x.len() as i32;
         let mut launch = device.stream.launch_builder(&f);
         launch.arg(&dx).arg(&mut out).arg(&n);
@@ -102,6 +107,8 @@ fn sums_and_maxima_of_a_block_are_right() {
         let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         assert!((found[0] - sum).abs() < 1e-3 && (found[2] - sum).abs() < 1e-9, "{found:?} {sum}");
         assert_eq!(found[1], f64::from(most));
+        let of_threads = f64::from(255 * 256 / 2);
+        assert_eq!(found[3..], [of_threads, 255., of_threads, of_threads * 256., 255.]);
     }
 }
 
