@@ -238,6 +238,16 @@ fn variables_are_filled_from_a_bundle_that_has_them_all() {
 }
 
 #[test]
+fn a_network_without_weights_has_no_bundle() {
+    let network = built(Sequential::new().add(GlobalAveragePooling2D::new()), [2, 2, 1]);
+    let export = Export::new(&network, [2, 2, 1]);
+    let folder = tempfile::tempdir().expect("a folder");
+    export.saved_model().variables(true).write(folder.path()).expect("it can be written");
+    assert_eq!(std::fs::read_dir(folder.path().join("variables")).expect("a folder").count(), 0);
+    assert!(read(&export.saved_model().variables(true)).saver_def.is_none());
+}
+
+#[test]
 fn raw_pixels_are_resized_and_scaled_in_the_graph() {
     let network = built(dogs_vs_cats(), [64, 48, 3]);
     let export = Export::new(&network, [64, 48, 3]).rescale(1.0 / 255.0);
