@@ -202,9 +202,11 @@ fn histories<'a>(value: &'a Value, found: &mut Vec<&'a str>, depth: usize) {
 /// Refuses what would be passed over and change the numbers.
 fn check(class: &str, options: &Map<String, Value>) -> Result<(), String> {
     if ["Sequential", "Functional", "Model"].contains(&class) {
-        return Err("a model inside a model, of which only chains of layers are rebuilt: build the \
+        return Err(
+            "a model inside a model, of which only chains of layers are rebuilt: build the \
                     network here and take its weights with Import::keras"
-            .to_owned());
+                .to_owned(),
+        );
     }
     if !CLASSES.contains(&class) {
         return Err(format!("a layer of class {class:?}, which gradus does not have"));
