@@ -20,7 +20,7 @@ use gradus::tensor::ndarray::Array3;
 use gradus::train::plot::{Card, contact_sheet};
 use gradus::train::{Answer, Classifier, ConfusionMatrix, write_beside};
 use std::fs;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Evaluate a saved model on the images of a CSV.
@@ -123,7 +123,7 @@ fn report(
 
 /// Every answer, with the probability of each class.
 fn table(
-    file: &mut impl std::io::Write,
+    file: &mut impl Write,
     args: &Args,
     classes: &[String],
     rows: &[Row],

@@ -96,7 +96,7 @@ impl<'a> Init<'a> {
     #[must_use]
     pub fn constant(&self, shape: Shape, value: f32) -> Param {
         let mut param = Param::zeros(self.granted(shape), self.device);
-        param.value.slice_mut().fill(value);
+        param.value.edit::<f32>(|values| values.fill(value));
         param
     }
 
@@ -104,7 +104,7 @@ impl<'a> Init<'a> {
     #[must_use]
     pub fn buffer(&self, shape: Shape, value: f32) -> Tensor {
         let mut tensor = Tensor::zeros(Spec::f32(self.granted(shape)), self.device);
-        tensor.slice_mut().fill(value);
+        tensor.edit::<f32>(|values| values.fill(value));
         tensor
     }
 
@@ -122,7 +122,8 @@ impl<'a> Init<'a> {
         }
         let id = self.within(name, |inner| inner.id());
         let mut param = Param::zeros(shape, self.device);
-        rule.fill(&mut Philox::new(self.seed, [id, 0, 0]), shape, param.value.slice_mut());
+        let mut random = Philox::new(self.seed, [id, 0, 0]);
+        param.value.edit(|values| rule.fill(&mut random, shape, values));
         param
     }
 

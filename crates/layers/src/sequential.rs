@@ -11,6 +11,8 @@
 //! ```
 
 #[cfg(test)]
+mod on_a_gpu;
+#[cfg(test)]
 mod tests;
 
 use crate::{

@@ -3,6 +3,7 @@
 use crate::plot::PlotError;
 use crate::{CheckpointError, ModelError, WriteError};
 use gradus_layers::ShapeError;
+use gradus_tensor::gpu::CudaError;
 use std::path::{Path, PathBuf};
 
 /// Why a model could not be trained, evaluated, saved or loaded.
@@ -15,6 +16,9 @@ pub enum Error {
     /// The network: layers that do not fit together, or not the input.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The GPU: not enough memory on it, or something it reports.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -35,6 +35,7 @@ mod not_finite;
 pub mod plot;
 mod profile;
 mod progress;
+mod recorded;
 mod save;
 mod step;
 mod subnormal;

@@ -3,7 +3,6 @@
 //! The words are Keras's. What they do stands elsewhere: a step in `step.rs`, the loop in
 //! `fit.rs`, evaluation in `evaluate.rs`, files in `save.rs`.
 
-use crate::available::afford;
 use crate::metrics::{Metric, Metrics};
 use crate::{Batches, Error, History, Memory, Planned, Step};
 use gradus_data::Interpolation;
@@ -206,6 +205,12 @@ impl Model {
         self.context.fused = fused;
     }
 
+    /// Whether a GPU may record a training step and launch it as a whole, which takes the host less
+    /// time and changes no bit. Default: yes. Takes effect with the next step.
+    pub fn set_graphs(&mut self, graphs: bool) {
+        self.context.graphs = graphs;
+    }
+
     /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently.
     /// Default: no.
     pub fn set_exact(&mut self, exact: bool) {
@@ -300,15 +305,16 @@ impl Model {
         let input = self.input(n);
         if !self.asked.as_ref().is_some_and(|memory| memory.holds(n)) {
             let planned = Planned::new(&self.network, input, Mode::Infer)?;
-            afford(planned.bytes(self.context.workspace.pool.threads()), n)?;
-            self.asked = Some(planned.make(&mut self.context));
+            planned.afford(&self.context, 0)?;
+            self.asked = Some(planned.make(&mut self.context)?);
         }
         let memory = self.asked.as_mut().expect("made just now");
         memory.load(images);
-        let Memory { x, y, saved, .. } = memory;
+        let Memory { x, y, saved, .. } = &mut *memory;
         self.network.infer(&mut self.context, x, y, saved);
-        self.network.head().forward(&self.context, y);
-        Ok(y.rows::<f32>().to_owned())
+        memory.answer(self.network.head(), &self.context);
+        self.context.check()?;
+        Ok(memory.answered().rows::<f32>().to_owned())
     }
 
     /// The answers for `steps` batches of the data, or all of them, in the order in which they come:

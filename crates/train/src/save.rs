@@ -243,7 +243,7 @@ impl Model {
         let mut weights = weights.into_iter();
         self.network.visit_mut(&mut Name::default(), &mut |_, field| {
             let kept = weights.next().expect("as many tensors as were copied");
-            field.into_value().slice_mut::<f32>().copy_from_slice(kept.slice());
+            field.into_value().copy_from(&kept);
         });
     }
 }

@@ -122,7 +122,7 @@ struct Kept {
 
 impl Kept {
     fn new(tensor: &Tensor) -> Self {
-        let bytes = tensor.slice::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes = tensor.numbers::<f32>().iter().flat_map(|v| v.to_le_bytes()).collect();
         Self { shape: tensor.shape().dims().to_vec(), bytes }
     }
 }
@@ -309,7 +309,8 @@ impl TensorsFile {
         let mut read = Ok(());
         owner.visit_mut(&mut Name::default(), &mut |name, field| {
             if read.is_ok() {
-                read = self.read(name.as_str(), field.into_value().slice_mut());
+                let into = field.into_value();
+                into.edit(|values| read = self.read(name.as_str(), values));
             }
         });
         read

@@ -5,6 +5,7 @@
 
 mod interop;
 mod neon;
+mod ptx;
 mod rivals;
 mod vectors;
 
@@ -17,6 +18,9 @@ cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
+cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside them; with --check
+                     all of them, to compare: a part of check
+cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
                      that serve models, and writes a dated table
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
@@ -27,7 +31,9 @@ fn main() -> Result<()> {
         Some("check") => check(),
         Some("fmt") => format(&[]),
         Some("neon") => neon::check(),
+        Some("ptx") => ptx::run(std::env::args().skip(2)),
         Some("vectors") => vectors::check(),
+        Some("interop") => interop::check(),
         Some("full") => match std::env::args().nth(2).as_deref() {
             Some("interop") => interop::full(),
             other => bail!("cargo xtask full interop is what there is, not {other:?}"),
@@ -45,11 +51,13 @@ fn main() -> Result<()> {
 fn check() -> Result<()> {
     let start = Instant::now();
     format(&["--check"])?;
+    ptx::fresh()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo(&["test", "--workspace"], &[])?;
     let denied = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(&["doc", "--workspace", "--no-deps"], &denied)?;
     vectors::check()?;
+    ptx::check()?;
     other_machines()?;
     neon::check()?;
     interop::check()?;
@@ -76,7 +84,8 @@ fn other_machines() -> Result<()> {
 
 /// Each crate builds from its package, with nothing of the workspace beside it.
 fn packages() -> Result<()> {
-    let excluded = ["--exclude", "gradus-testing", "--exclude", "gradus-xtask"];
+    const UNPUBLISHED: [&str; 3] = ["gradus-testing", "gradus-cuda-emu", "gradus-xtask"];
+    let excluded: Vec<&str> = UNPUBLISHED.iter().flat_map(|name| ["--exclude", name]).collect();
     cargo(&[&["package", "--workspace", "--allow-dirty", "--quiet"], &excluded[..]].concat(), &[])
 }
 

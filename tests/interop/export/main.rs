@@ -107,7 +107,7 @@ fn answer(network: &Sequential, images: ArrayView4<'_, f32>) -> Result<Tensor> {
     let values = images.as_slice().expect("in the standard order");
     let x = Tensor::from_slice(Shape::new(images.shape()), values);
     let plan = network.plan(x.spec(), Mode::Infer)?;
-    plan.reserve(&mut context.workspace);
+    plan.reserve(&mut context);
     let mut saved = Saved::allocate(&plan, &context.device);
     let y = network.output_shape(x.shape())?;
     let mut y = Tensor::zeros(Spec::f32(y), &context.device);

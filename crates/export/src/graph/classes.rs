@@ -252,7 +252,7 @@ impl Walk {
             let tensor = field.value();
             match names.iter().position(|name| *name == path.as_str()) {
                 Some(i) => {
-                    let (name, values) = (names[i], tensor.slice().to_vec());
+                    let (name, values) = (names[i], tensor.numbers().into_owned());
                     found[i] = Some(Weight { name, shape: tensor.shape(), values });
                 }
                 None => unknown = Some(path.as_str().to_owned()),

@@ -188,7 +188,7 @@ fn figures(run: &Run<'_>) -> [Events; 2] {
 /// The weights of every layer.
 fn histograms(run: &Run<'_>, events: &mut Events, control: &mut Control) {
     run.model.network().visit(&mut Name::default(), &mut |name, field| {
-        let (rows, lost) = histogram::histogram(field.value().slice());
+        let (rows, lost) = histogram::histogram(&field.value().numbers::<f32>());
         if lost > 0 {
             control.messages.push(format!(
                 "TensorBoard: {lost} numbers of {name} are not finite and not in its histogram"

@@ -16,7 +16,8 @@ pub(super) fn pictures(x: &Tensor, rescale: f32, count: usize) -> ([u32; 2], Vec
     let &[n, height, width, channels] = x.shape().dims() else { return ([0; 2], Vec::new()) };
     let size = [width as u32, height as u32];
     let one = height * width * channels;
-    let shown = &x.slice::<f32>()[..count.min(n) * one];
+    let numbers = x.numbers::<f32>();
+    let shown = &numbers[..count.min(n) * one];
     let level = levels(shown, rescale);
     let color = if channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
     let kept = if channels == 3 { 3 } else { 1 };
