@@ -236,12 +236,39 @@ fn a_scale_that_the_layer_does_without_has_to_be_one() {
 }
 
 #[test]
+fn padding_by_numbers_becomes_a_layer_of_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let network = || {
+        Sequential::new()
+            .add(
+                Conv2D::new(4, 3).strides(2).padding(Padding::from(1)).activation(Activation::Relu),
+            )
+            .add(MaxPooling2D::new(3).strides(2).padding(Padding::from(1)))
+            .add(Flatten)
+            .add(Dense::new(2))
+    };
+    let mut one = model(network(), 8);
+    export(&one).keras().write(&path).unwrap();
+    let mut two = load_keras(&path, Context::new(Device::Cpu, 1)).unwrap();
+    let names: Vec<String> =
+        two.summary().rows().iter().map(|row| row.class_name.clone()).collect();
+    let pad = "ZeroPadding2D";
+    assert_eq!(names, [pad, "Conv2D", pad, "MaxPooling2D", "Flatten", "Dense"]);
+    let x = Cases::new("padding", 0).normal(11 * 9 * 3);
+    let x = ndarray::Array4::from_shape_vec((1, 11, 9, 3), x).unwrap();
+    let (a, b) = (one.predict(x.view()).unwrap(), two.predict(x.view()).unwrap());
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{a} {b}");
+}
+
+#[test]
 fn what_keras_has_no_word_for_is_named() {
-    let network = Sequential::new().add(Conv2D::new(2, 3).padding(Padding::from(1)));
+    let pooling = MaxPooling2D::new(3).padding(Padding::from(1));
+    let network = Sequential::new().add(Conv2D::new(2, 3)).add(pooling);
     let model = model(network.add(GlobalAveragePooling2D::new()), 1);
     let folder = tempfile::tempdir().unwrap();
     let error = export(&model).keras().write(folder.path().join("m.keras")).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("conv2d: this Conv2D") && text.contains("ZeroPadding2D"), "{text}");
+    assert!(text.contains("max_pooling2d: this MaxPooling2D") && text.contains("zeros"), "{text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -1,7 +1,8 @@
 //! Our files in other programs' hands.
 //!
 //! ```text
-//! cargo xtask full interop    everyone who serves models, and a dated table in docs/interop
+//! cargo xtask full interop    everyone who serves models, Keras and PyTorch both ways, TensorBoard,
+//!                             and a dated table in docs/interop
 //! ```
 //!
 //! A part of `check` needs onnxruntime alone. The programs are Python's: each has an environment of
@@ -19,7 +20,7 @@ const FOLDER: &str = "tests/interop";
 /// What is installed without what it asks for.
 const ALONE: &str = "tf_keras==2.21.0";
 /// Who reads what was written: each prints a section of the table.
-const READERS: [&str; 1] = ["served.py"];
+const READERS: [&str; 3] = ["served.py", "keras_files.py", "events.py"];
 
 /// Everyone, and the table of the day.
 pub(crate) fn full() -> Result<()> {
@@ -35,6 +36,14 @@ pub(crate) fn full() -> Result<()> {
         let script = Path::new(FOLDER).join(reader);
         text.push_str(&format!("\n{}\n", stdout(Command::new(&python).arg(script).arg(&cases))?));
     }
+    say("$ torch_files.py");
+    let python = environment("venv-torch", "requirements-torch.txt", &[])?;
+    let script = Path::new(FOLDER).join("torch_files.py");
+    text.push_str(&format!("\n{}\n", stdout(Command::new(&python).arg(script).arg(&cases))?));
+    say("$ interop_export --back");
+    let example = ["run", "--quiet", "--example", "interop_export", "--"];
+    let back = stdout(Command::new("cargo").args(example).arg(&cases).arg("--back"))?;
+    text.push_str(&format!("\n{back}\n"));
     let path = format!("docs/interop/{}-interop.md", date.trim());
     fs::create_dir_all("docs/interop")?;
     fs::write(&path, text).with_context(|| path.clone())?;

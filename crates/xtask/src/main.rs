@@ -22,7 +22,8 @@ cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside th
                      all of them, to compare: a part of check
 cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
-                     that serve models, and writes a dated table
+                     that serve models, and the other way, and writes a dated table; full hostile
+                     loads ten thousand mutations of each kind of file
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
@@ -36,7 +37,11 @@ fn main() -> Result<()> {
         Some("interop") => interop::check(),
         Some("full") => match std::env::args().nth(2).as_deref() {
             Some("interop") => interop::full(),
-            other => bail!("cargo xtask full interop is what there is, not {other:?}"),
+            Some("hostile") => cargo(
+                &["test", "-p", "gradus-export", "--test", "hostile", "--", "--nocapture"],
+                &[("GRADUS_MUTATIONS", "10000")],
+            ),
+            other => bail!("full interop and full hostile are what there is, not {other:?}"),
         },
         Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {

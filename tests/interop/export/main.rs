@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     }
     layers::each(|case| case.write(&args.out))?;
     if !args.layers_only {
-        trained::each(&args.out, 4, |case| case.write(&args.out))?;
+        trained::each(&args.out, 2, |case| case.write(&args.out))?;
     }
     println!("written to {}", args.out.display());
     Ok(())

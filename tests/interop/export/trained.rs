@@ -35,7 +35,21 @@ pub(crate) fn each(
         let mut model = Model::build(network, [size, size, 3], Context::new(Device::Cpu, 2), 1)?;
         model.compile(SGD::new().learning_rate(0.01), CategoricalCrossentropy::new())?;
         if steps > 0 {
-            model.fit(&mut data, Fit { steps_per_epoch: Some(steps), ..Fit::default() })?;
+            let folder = out.join(name);
+            let board = TensorBoard::new(folder.join("logs")).histogram_freq(1).batch_images(2);
+            let mut validation = open(&photos, "val", size)?;
+            model.fit(
+                &mut data,
+                Fit {
+                    epochs: 2,
+                    steps_per_epoch: Some(steps),
+                    validation_data: Some(&mut validation),
+                    validation_steps: Some(1),
+                    callbacks: vec![Box::new(board)],
+                    ..Fit::default()
+                },
+            )?;
+            model.history().write_csv(folder.join("history.csv"))?;
         }
         let mut asked = open(&photos, "val", size)?;
         asked.start(0, Some(1));

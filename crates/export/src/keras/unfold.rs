@@ -99,6 +99,15 @@ impl Unfolded {
     }
 }
 
+/// Whether what the layer gives is nowhere below 0.
+fn is_never_negative(config: &Config) -> bool {
+    let relu = serde_json::to_value(Activation::Relu).ok();
+    match config.class_name.as_str() {
+        "ReLU" => !config.config.contains_key("negative_slope"),
+        _ => config.config.get("activation").cloned() == relu,
+    }
+}
+
 struct Walk {
     nodes: Vec<Node>,
     path: Path,
@@ -184,17 +193,11 @@ impl Walk {
         config: &Config,
         x: Option<usize>,
     ) -> Result<Option<usize>, Error> {
-        let known = super::config::CLASSES.contains(&config.class_name.as_str());
-        if !known {
-            return Err(self.refuse(config, "Keras has no such class"));
-        }
-        if config.class_name != "ZeroPadding2D"
-            && config.config.get("padding").is_some_and(|padding| !padding.is_string())
-        {
-            let reason = "Keras pads only \"valid\" or \"same\": put a ZeroPadding2D before it";
+        if let Some(reason) = super::config::unknown(config) {
             return Err(self.refuse(config, reason));
         }
-        let node = self.push(config.clone(), vec![x]);
+        let (config, x) = self.padded(config, x)?;
+        let node = self.push(config, vec![x]);
         let mut fields = Vec::new();
         layer.visit(&mut Path::default(), &mut |name, field| {
             fields.push((name.to_string(), field.value().shape()));
@@ -205,10 +208,39 @@ impl Walk {
         Ok(node)
     }
 
+    /// Keras pads by words only: other padding is a layer of zeros before this one, where zeros do no
+    /// harm. Among numbers that are not negative they are never the largest.
+    fn padded(
+        &mut self,
+        config: &Config,
+        x: Option<usize>,
+    ) -> Result<(Config, Option<usize>), Error> {
+        let padding = config.config.get("padding").filter(|padding| !padding.is_string());
+        let Some(padding) = padding.filter(|_| config.class_name != "ZeroPadding2D") else {
+            return Ok((config.clone(), x));
+        };
+        let before = x.map(|i| &self.nodes[i].config);
+        match config.class_name.as_str() {
+            "Conv2D" => {}
+            "MaxPooling2D" if before.is_some_and(is_never_negative) => {}
+            _ => {
+                let reason = "Keras pads only \"valid\" or \"same\", and zeros would count here";
+                return Err(self.refuse(config, reason));
+            }
+        }
+        let zeros = Config::new("ZeroPadding2D", &json!({"padding": padding}));
+        let mut config = config.clone();
+        config.config.insert("padding".into(), "valid".into());
+        Ok((config, self.push(zeros, vec![x])))
+    }
+
     /// Appends a node of that config, under a name that no other has.
     fn push(&mut self, mut config: Config, takes: Vec<Option<usize>>) -> Option<usize> {
         let path = self.path.as_str().to_owned();
         let wanted = match path.rsplit_once('.') {
+            _ if config.class_name == "ZeroPadding2D" && !path.contains("padding") => {
+                format!("{}_zeros", path.replace('.', "_"))
+            }
             _ if config.class_name == "Add" => format!("{}_add", path.replace('.', "_")),
             _ if config.class_name == "Activation" && !path.ends_with("activation") => {
                 format!("{}_out", path.replace('.', "_"))
