@@ -49,7 +49,7 @@ pub mod prelude {
         Sequential, SparseCategoricalCrossentropy, ZeroPadding2D,
     };
     pub use gradus_optim::{Adam, AdamW, RMSprop, SGD};
-    pub use gradus_tensor::{Context, Device};
+    pub use gradus_tensor::{Context, Device, Precision};
     pub use gradus_train::{
         CSVLogger, Checkpoint, EarlyStopping, Fit, History, LearningRateScheduler, Model,
         ModelCheckpoint, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
