@@ -223,10 +223,9 @@ pub(super) fn differences(names: Vec<&str>, cpp: &Definitions, rust: &Definition
             ));
             continue;
         };
-        let of = |(name, ty): &Field, side| format!("{name}: {}", known(ty, side));
-        let these = fields.iter().map(|field| of(field, cpp)).collect();
-        let those = others.iter().map(|field| of(field, rust)).collect();
-        let other = first_other(these, those);
+        let these: Vec<Field> = fields.iter().map(|field| known(field, cpp)).collect();
+        let those: Vec<Field> = others.iter().map(|field| known(field, rust)).collect();
+        let other = first_other(&these, &those);
         differences.extend(other.map(|other| format!("struct {name} has {other}")));
         for (_, ty) in fields {
             if !names.contains(&ty.name()) {
@@ -252,23 +251,41 @@ fn layout(name: &str, there: &Struct, here: &Struct) -> Vec<String> {
 }
 
 /// In what the fields of C++ and of Rust differ first.
-fn first_other(these: Vec<String>, those: Vec<String>) -> Option<String> {
-    if let Some((a, b)) = these.iter().zip(&those).find(|(a, b)| a != b) {
-        return Some(format!("{a} in C++ where Rust has {b}"));
+fn first_other(these: &[Field], those: &[Field]) -> Option<String> {
+    if let Some((a, b)) = these.iter().zip(those).find(|(a, b)| !agree(a, b)) {
+        let of = |(name, ty): &Field| format!("{name}: {ty}");
+        return Some(format!("{} in C++ where Rust has {}", of(a), of(b)));
     }
     let (these, those) = (these.len(), those.len());
     (these != those).then(|| format!("{these} fields in C++ and {those} in Rust"))
 }
 
-/// The type with numbers in place of their names.
-fn known(ty: &Type, side: &Definitions) -> Type {
-    match ty {
-        Type::Array(item, length) => {
-            let length = side.numbers.get(length).unwrap_or(length).clone();
-            Type::Array(Box::new(known(item, side)), length)
-        }
-        other => other.clone(),
+/// The same name and type.
+fn agree((name, there): &Field, (other, here): &Field) -> bool {
+    name == other && alike(there, here)
+}
+
+/// The same, or an address of the device, which is a pointer in C++ and may be a u64 in Rust.
+fn alike(there: &Type, here: &Type) -> bool {
+    match (there, here) {
+        (Type::Array(a, n), Type::Array(b, m)) => n == m && alike(a, b),
+        (Type::Const(_) | Type::Mut(_), Type::Value(number)) => number == "u64",
+        _ => there == here,
     }
+}
+
+/// The field with numbers in place of their names.
+fn known((name, ty): &Field, side: &Definitions) -> Field {
+    fn numbered(ty: &Type, side: &Definitions) -> Type {
+        match ty {
+            Type::Array(item, length) => {
+                let length = side.numbers.get(length).unwrap_or(length).clone();
+                Type::Array(Box::new(numbered(item, side)), length)
+            }
+            other => other.clone(),
+        }
+    }
+    (name.clone(), numbered(ty, side))
 }
 
 #[cfg(test)]
@@ -323,6 +340,8 @@ pub(crate) struct Geometry {
     #[test]
     fn what_agrees_has_no_differences() {
         assert!(both(RUST).is_empty(), "{:?}", both(RUST));
+        let address = RUST.replace("In<f32>", "u64");
+        assert!(both(&address).is_empty(), "an address may be a number: {:?}", both(&address));
         assert!(both("struct Other { n: i32 }").is_empty(), "not found is not compared");
     }
 
