@@ -55,7 +55,7 @@ impl Trained {
         layer.build(x.shape, &mut gradus::layers::Init::new(&Device::Cpu, 0)).expect("fits");
         let plan = layer.plan(x, Mode::Train).expect("fits");
         let mut context = Context::new(Device::Cpu, threads);
-        plan.reserve(&mut context.workspace);
+        plan.reserve(&mut context);
         context.step.learning_rate = 1e-6;
         let mut optimizer = RMSprop::new();
         optimizer.build(&layer, &Device::Cpu);

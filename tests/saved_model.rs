@@ -137,6 +137,71 @@ fn what_is_not_a_model_is_refused_with_the_reason() {
     assert!(matches!(load(folder.path()), Err(Error::Model(ModelError::Read { .. }))));
 }
 
+/// What a saved model says once a part of its description is another.
+fn refused(from: &str, to: &str) -> ModelError {
+    let folder = tempfile::tempdir().expect("a folder");
+    let version = model(1).save(folder.path()).expect("saved");
+    let json = version.join("model.json");
+    let text = fs::read_to_string(&json).expect("a file");
+    assert!(text.contains(from), "{text}");
+    fs::write(&json, text.replacen(from, to, 1)).expect("written");
+    match load(&version).expect_err("hostile") {
+        Error::Model(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_description_that_asks_for_more_than_the_file_has_costs_nothing() {
+    let error = refused("\"units\": 3", "\"units\": 2000000000");
+    let ModelError::Weights(TensorsError::Mismatch { problems, .. }) = &error else {
+        panic!("{error}")
+    };
+    let has = |text: &str| problems.iter().any(|p| p.contains(text));
+    assert!(has("dense.kernel is F32 [80, 3], expected F32 [80, 2000000000]"), "{error}");
+    assert!(has("dense.bias is F32 [3], expected F32 [2000000000]"), "{error}");
+    assert!(has("the network has 162000000128 numbers, the file at most 371"), "{error}");
+    let error = refused("\"filters\": 4", "\"filters\": 99999999999");
+    assert!(error.to_string().contains("filters has 99999999999"), "{error}");
+}
+
+#[test]
+fn sizes_that_no_computer_can_count_are_refused() {
+    let huge = "\"image_shape\": [\n    18446744073709551615,";
+    let error = refused("\"image_shape\": [\n    12,", huge);
+    assert!(matches!(error, ModelError::Shape { .. }), "{error}");
+    let mut inside = r#"{"class_name": "Flatten", "config": {"name": "x"}}"#.to_owned();
+    for _ in 0..200 {
+        let chain = r#"{"class_name": "Sequential", "config": {"name": "x", "layers": ["#;
+        inside = format!("{chain}{inside}]}}}}");
+    }
+    let error = refused("\"layers\": [", &format!("\"layers\": [{inside},"));
+    assert!(error.to_string().contains("recursion limit"), "{error}");
+    let branch = r#"{"class_name": "Dropout", "config": {"rate": 0.1}}"#;
+    let double = |i| {
+        let branches = format!(r#""name": "x{i}", "branches": [{branch}, {branch}]"#);
+        format!(r#"{{"class_name": "Concatenate", "config": {{{branches}}}}},"#)
+    };
+    let layers: String = (0..70).map(double).collect();
+    let error = refused("\"layers\": [", &format!("\"layers\": [{layers}"));
+    assert!(matches!(error, ModelError::Shape { .. }), "{error}");
+    let error = refused("\"rescale\": 0.0", "\"rescale\": 1e99");
+    assert!(error.to_string().contains("rescale is inf"), "{error}");
+    let long = format!("\"classes\": [\"{}\"", "a".repeat(1 << 19));
+    let error = refused("\"classes\": [\n    \"ant\"", &long);
+    assert!(error.to_string().contains("more than 524288 bytes"), "{error}");
+}
+
+#[test]
+fn how_images_were_resized_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bilinear = gradus::data::Interpolation::Bilinear;
+    let version = model(1).with_interpolation(bilinear).save(folder.path()).expect("saved");
+    assert_eq!(load(&version).expect("loaded").interpolation(), bilinear);
+    let text = fs::read_to_string(version.join("model.json")).expect("a file");
+    assert!(text.contains("\"interpolation\": \"bilinear\""), "{text}");
+}
+
 #[test]
 fn images_of_another_size_are_refused() {
     let error = model(1).predict(Array4::zeros((1, 10, 12, 3)).view()).expect_err("turned");

@@ -28,12 +28,14 @@
 
 pub use gradus_augment as augment;
 pub use gradus_data as data;
+pub use gradus_export as export;
 pub use gradus_layers as layers;
 pub use gradus_models as models;
 pub use gradus_optim as optim;
 pub use gradus_random as random;
 pub use gradus_tensor as tensor;
 pub use gradus_train as train;
+pub use gradus_train::load;
 
 /// What the job needs, in one line.
 pub mod prelude {
@@ -50,6 +52,6 @@ pub mod prelude {
     pub use gradus_tensor::{Context, Device};
     pub use gradus_train::{
         CSVLogger, Checkpoint, EarlyStopping, Fit, History, LearningRateScheduler, Model,
-        ModelCheckpoint, ReduceLROnPlateau, TerminateOnNaN,
+        ModelCheckpoint, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     };
 }

@@ -17,6 +17,10 @@ pub(crate) struct Args {
     /// The volume for models: the result becomes its next version, models/1, models/2, …
     #[arg(long, default_value = "models")]
     pub(crate) models: PathBuf,
+    /// Forms in which other programs serve the model, beside its own: with saved-model TensorFlow
+    /// Serving takes models/1 as it is
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "saved-model")]
+    pub(crate) export: Vec<ExportAs>,
     /// Where history, plots, checkpoint and the picture of the model go: a new folder in here for
     /// each run
     #[arg(long, default_value = "runs")]
@@ -49,6 +53,10 @@ pub(crate) struct Args {
     /// Measure every layer, and print where the time went
     #[arg(long)]
     pub(crate) profile: bool,
+    /// Write events for TensorBoard into the run's folder: figures, histograms of the weights, and
+    /// augmented images; `tensorboard --logdir runs` shows them
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
     /// Keep decoded and resized images, so that they are decoded once
     #[arg(long, value_enum, default_value_t = CacheIn::None)]
     pub(crate) cache: CacheIn,
@@ -62,6 +70,23 @@ pub(crate) struct Args {
     /// Print the results only
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// A form in which others load the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportAs {
+    /// TensorFlow's SavedModel, the weights in its graph
+    SavedModel,
+    /// TensorFlow's SavedModel, the weights as variables
+    Variables,
+    /// model.onnx, images as (N, H, W, C)
+    Onnx,
+    /// model-nchw.onnx, images as (N, C, H, W)
+    OnnxNchw,
+    /// model.onnx, and beside the versions Triton's config.pbtxt
+    Triton,
+    /// None
+    None,
 }
 
 /// Where decoded images are kept.
@@ -174,7 +199,8 @@ impl RunFolder {
 }
 
 const ARGUMENTS: &str = "arguments.json";
-const EVALUATION: &str = "evaluation.txt";
+/// What the run came to.
+pub(crate) const EVALUATION: &str = "evaluation.txt";
 /// The state of a run that has not ended.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 

@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
 mod args;
+mod publish;
 
 use anyhow::{Context as _, Result};
 use args::{Args, CHECKPOINT, RunFolder};
@@ -20,7 +21,7 @@ use clap::Parser as _;
 use gradus::data::{DataLoader, synthetic::Synthetic};
 use gradus::prelude::*;
 use gradus::tensor::simd::Isa;
-use gradus::train::{Checkpoint, Evaluation, Mode, Verbosity, on_signals, plot};
+use gradus::train::{Callback, Checkpoint, Evaluation, Mode, Verbosity, on_signals, plot};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -68,7 +69,7 @@ fn main() -> Result<()> {
     let scores = model.evaluate(&mut validation, None)?;
     let report = report(&model, &scores);
     println!("{report}");
-    files.push(model.save(&args.models)?);
+    files.push(publish::publish(&args, &model, &files, &report)?);
     files.push(run.end(&report)?);
     println!("\nWritten:");
     files.iter().for_each(|file| println!("  {}", file.display()));
@@ -162,6 +163,14 @@ fn fit(
     if let Some(steps) = args.checkpoint_steps {
         checkpoint = checkpoint.every_steps(steps);
     }
+    let mut callbacks: Vec<Box<dyn Callback>> = vec![
+        Box::new(EarlyStopping::new(10)),
+        Box::new(ReduceLROnPlateau::new("val_accuracy").patience(2).factor(0.5).min_lr(1e-5)),
+    ];
+    if args.tensorboard {
+        let board = TensorBoard::new(run.file("logs")).histogram_freq(1).batch_images(8);
+        callbacks.push(Box::new(board));
+    }
     let (steps, validation_steps) =
         (train.len() / args.batch_size, validation.len() / args.batch_size);
     model.fit(
@@ -172,12 +181,7 @@ fn fit(
             steps_per_epoch: Some(steps.max(1)),
             validation_data: Some(validation),
             validation_steps: Some(validation_steps.max(1)),
-            callbacks: vec![
-                Box::new(EarlyStopping::new(10)),
-                Box::new(
-                    ReduceLROnPlateau::new("val_accuracy").patience(2).factor(0.5).min_lr(1e-5),
-                ),
-            ],
+            callbacks,
             checkpoint: Some(checkpoint),
             // Ctrl-C finishes the step, saves, and says how to go on.
             interrupt: Some(on_signals()?),

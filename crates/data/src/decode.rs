@@ -172,10 +172,6 @@ impl Decoder {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Image`] if it is no whole image of a known
     /// format, [`Error::TooLarge`] if it has more pixels than [`Reading::max_pixels`].
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "decoding fills height x width x channels bytes or fails"
-    )]
     pub fn read_as(
         &mut self,
         path: impl AsRef<Path>,
@@ -186,6 +182,25 @@ impl Decoder {
         File::open(path)
             .and_then(|mut file| file.read_to_end(&mut self.file))
             .map_err(Error::io(path))?;
+        self.decoded(path, reading)
+    }
+
+    /// The image that a file would hold whose content is `bytes`; errors call it `name`.
+    ///
+    /// # Errors
+    /// As [`Decoder::read_as`].
+    pub fn read_bytes(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        reading: Reading,
+    ) -> Result<ArrayView3<'_, u8>, Error> {
+        self.file.clear();
+        self.file.extend_from_slice(bytes);
+        self.decoded(Path::new(name), reading)
+    }
+
+    fn decoded(&mut self, path: &Path, reading: Reading) -> Result<ArrayView3<'_, u8>, Error> {
         let shape = self.decode(reading).map_err(|failure| match failure {
             Failure::Image(source) => Error::Image { path: path.to_path_buf(), line: None, source },
             Failure::TooLarge(width, height, limit) => {

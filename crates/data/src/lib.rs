@@ -28,6 +28,7 @@ pub mod synthetic;
 mod targets;
 mod transform;
 mod write_beside;
+mod write_version;
 
 pub use bad_images::{BadImages, Problem};
 pub use cache::Cache;
@@ -50,3 +51,4 @@ pub use split::Subset;
 pub use targets::ClassMode;
 pub use transform::Transform;
 pub use write_beside::{WriteError, write_beside};
+pub use write_version::write_version;

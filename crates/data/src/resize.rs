@@ -43,6 +43,28 @@ pub enum Interpolation {
 }
 
 impl Interpolation {
+    /// All of them, by their Keras names.
+    const NAMES: [(&str, Self); 6] = [
+        ("nearest", Self::Nearest),
+        ("bilinear", Self::Bilinear),
+        ("bicubic", Self::Bicubic),
+        ("box", Self::Box),
+        ("hamming", Self::Hamming),
+        ("lanczos", Self::Lanczos),
+    ];
+
+    /// Keras's name of it, such as `bilinear`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.into_iter().find(|(_, it)| *it == self).map_or("", |(name, _)| name)
+    }
+
+    /// The one that Keras calls so, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, it)| it)
+    }
+
     /// Fills `into` (height, width, channels) with `from` resized to it. A [`Resizer`] does the
     /// same without asking for memory each time.
     ///

@@ -1,52 +1,36 @@
 //! The door to one CUDA device.
 //!
-//! No crate above this one writes `cfg(feature)` or names `cudarc`. The CUDA engines have not been
-//! built yet, and until they are [`Gpu`] has no values: [`Gpu::open`] says so, and wherever a
-//! layer chooses its engine the arm for CUDA reads `match *gpu {}`, which the compiler accepts
-//! only while there is nothing to match. The day a `Gpu` exists, every room that still lacks a
-//! kernel is a compile error.
+//! No crate above this one writes `cfg(feature)` or names `cudarc`. The driver is loaded at run
+//! time: nothing of CUDA is needed to build, and where there is no driver [`Gpu::open`] says so.
+//! Without the feature `cuda`, or for WebAssembly, [`Gpu`] is a type without values, and every arm
+//! for CUDA above vanishes.
+//!
+//! | word | what it is |
+//! | --- | --- |
+//! | [`devices`], [`DeviceInfo`] | is there a GPU, and which? |
+//! | [`Gpu`] | a device that is open: one stream, in which all work goes in order |
+//! | [`DeviceBuffer`], [`Feed`] | memory of the device, and the way of a batch into it |
+//! | [`GpuView`], [`GpuViewMut`] | numbers on the device, as kernels are given them |
+//! | [`kernels!`], [`Grid`] | kernels, declared once, and how many threads work on them |
+//! | [`Graph`] | work that was recorded once and is started with one call |
+//!
+//! Launches return nothing, so that mathematics stays free of `?`: the first fault is kept, nothing
+//! is launched after it, and [`Gpu::check`] tells, once a step.
 #![doc = include_str!("../README.md")]
 
-/// A CUDA device: context, stream and modules. There is none in this build.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gpu {}
+mod error;
+mod kernel;
+mod view;
 
-/// Why there is no GPU to work on.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CudaError {
-    /// This version of gradus cannot drive a GPU at all.
-    #[error("CUDA device {ordinal} was not opened: this version of gradus has no CUDA engines")]
-    NotBuilt {
-        /// The device that was asked for.
-        ordinal: usize,
-    },
-}
+#[cfg(not(all(feature = "cuda", not(target_family = "wasm"))))]
+mod absent;
+#[cfg(all(feature = "cuda", not(target_family = "wasm")))]
+mod driver;
 
-impl Gpu {
-    /// Opens the device with that ordinal, counted from 0 as `nvidia-smi` does.
-    ///
-    /// # Errors
-    /// Always [`CudaError::NotBuilt`] in this version.
-    pub fn open(ordinal: usize) -> Result<Self, CudaError> {
-        Err(CudaError::NotBuilt { ordinal })
-    }
-
-    /// What the device is called.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match *self {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn opening_says_what_was_asked_for_and_why_it_is_not_there() {
-        let error = Gpu::open(2).unwrap_err();
-        assert_eq!(error, CudaError::NotBuilt { ordinal: 2 });
-        assert!(error.to_string().contains("CUDA device 2"));
-    }
-}
+#[cfg(not(all(feature = "cuda", not(target_family = "wasm"))))]
+pub use absent::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, devices};
+#[cfg(all(feature = "cuda", not(target_family = "wasm")))]
+pub use driver::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, devices};
+pub use error::CudaError;
+pub use kernel::{Grid, Kernel, Module, address};
+pub use view::{Argument, GpuView, GpuViewMut, In, InOut, Out};

@@ -26,6 +26,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 pub mod layer;
 #[cfg(test)]
 mod tests;
@@ -236,7 +237,7 @@ impl Activation {
     pub fn forward(self, cx: &Context, y: &mut Tensor) {
         match &cx.device {
             Device::Cpu => cpu::forward(&cx.workspace.pool, self, y.rows_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::forward(gpu, self, y.shape().last(), y.gpu_mut()),
         }
     }
 
@@ -245,7 +246,9 @@ impl Activation {
     pub fn backward(self, cx: &Context, kept: &Tensor, dy: &mut Tensor) {
         match &cx.device {
             Device::Cpu => cpu::backward(&cx.workspace.pool, self, kept.rows(), dy.rows_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                cuda::backward(gpu, self, dy.shape().last(), kept.gpu(), dy.gpu_mut());
+            }
         }
     }
 }

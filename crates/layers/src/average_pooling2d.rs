@@ -15,6 +15,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -149,7 +150,7 @@ impl Layer for AveragePooling2D {
         let (g, isa) = (self.planned(x), Isa::detect());
         match &cx.device {
             Device::Cpu => cpu::forward(isa, &cx.workspace.pool, &g, x.view(), y.view_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::forward(gpu, &g, x.gpu(), y.gpu_mut()),
         }
     }
 
@@ -170,7 +171,7 @@ impl Layer for AveragePooling2D {
         let Some(dx) = dx else { return };
         match &cx.device {
             Device::Cpu => cpu::backward(isa, &cx.workspace.pool, &g, dy.view(), dx.view_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::backward(gpu, &g, dy.gpu(), dx.gpu_mut()),
         }
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::layer::freeze;
 use crate::{
     Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
 };
+use gradus_tensor::gpu::{GpuView, GpuViewMut};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Context, Device, Param, Real, Shape, Spec, Tensor, fields};
 use options::Options;
@@ -164,6 +166,11 @@ impl BatchNormalization {
         !self.options.trainable || self.gamma.frozen || self.beta.frozen
     }
 
+    /// Where the layer was built.
+    pub(crate) fn device(&self) -> Device {
+        self.moving_mean.device()
+    }
+
     /// The normalization of inference, and of a frozen layer.
     pub(crate) fn moving(&self) -> Normalization<'_, f32> {
         self.normalization([self.moving_mean.slice(), &[], self.moving_variance.slice()])
@@ -194,6 +201,44 @@ impl BatchNormalization {
         }
     }
 
+    /// The normalization of inference, and of a frozen layer, on a GPU.
+    fn moving_there(&self) -> cuda::Normalization<'_> {
+        self.there([self.moving_mean.gpu(), GpuView::none(), self.moving_variance.gpu()])
+    }
+
+    /// The normalization with these statistics, on a GPU.
+    fn there<'a>(&'a self, statistics: [GpuView<'a, f32>; 3]) -> cuda::Normalization<'a> {
+        let [mean, rest, variance] = statistics;
+        let [gamma, beta] = [&self.gamma, &self.beta].map(|param| match param.is_empty() {
+            true => GpuView::none(),
+            false => param.value.gpu(),
+        });
+        let epsilon = self.options.epsilon as f32;
+        cuda::Normalization { mean, rest, variance, epsilon, gamma, beta }
+    }
+
+    /// The same, and where the gradients of gamma and beta go: none for one that is not there.
+    fn with_gradients<'a>(
+        &'a mut self,
+        [mean, rest, variance]: [GpuView<'a, f32>; 3],
+    ) -> (cuda::Normalization<'a>, [GpuViewMut<'a, f32>; 2]) {
+        let epsilon = self.options.epsilon as f32;
+        let [(gamma, of_gamma), (beta, of_beta)] =
+            [&mut self.gamma, &mut self.beta].map(|param| match param.is_empty() {
+                true => (GpuView::none(), GpuViewMut::none()),
+                false => (param.value.gpu(), param.grad.gpu_mut()),
+            });
+        let n = cuda::Normalization { mean, rest, variance, epsilon, gamma, beta };
+        (n, [of_gamma, of_beta])
+    }
+
+    /// The moving statistics on a GPU, to be moved by a batch of that shape.
+    fn moving_mut(&mut self, x: Shape) -> cuda::Moving<'_> {
+        let Options { momentum, moving_variance, .. } = self.options;
+        let (mean, variance) = (self.moving_mean.gpu_mut(), self.moving_variance.gpu_mut());
+        cuda::Moving { mean, variance, momentum, factor: moving_variance.factor(x) }
+    }
+
     /// dx where the statistics do not depend on x: both sums are 0.
     fn backward_frozen(
         &self,
@@ -210,7 +255,11 @@ impl BatchNormalization {
                 let n = self.moving();
                 cpu::backward_input(isa, ws, x.rows(), &n, dy.rows(), sums, dx.rows_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let n = self.moving_there();
+                let none = [GpuView::none(); 2];
+                cuda::backward_input(gpu, x.gpu(), &n, dy.gpu(), none, dx.gpu_mut());
+            }
         }
     }
 
@@ -218,12 +267,12 @@ impl BatchNormalization {
     pub(crate) fn take_gradients(&mut self, [dgamma, dbeta]: [&Tensor; 2]) {
         for (param, sum) in [(&mut self.gamma, dgamma), (&mut self.beta, dbeta)] {
             if !param.is_empty() {
-                param.grad.slice_mut::<f32>().copy_from_slice(sum.slice());
+                param.grad.copy_from(sum);
             }
         }
     }
 
-    /// Moves the moving statistics towards those of the batch.
+    /// Moves the moving statistics towards those of the batch, on the CPU.
     pub(crate) fn move_statistics(&mut self, x: Shape, mean: &Tensor, variance: &Tensor) {
         let Options { momentum, moving_variance, .. } = self.options;
         let towards = |moving: &mut Tensor, batch: &Tensor, factor: f64| {
@@ -295,7 +344,9 @@ impl Layer for BatchNormalization {
     fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
         let (shape, channels) = (self.output_shape(x.shape)?, x.shape.last());
         let plan = Plan::new(Spec::f32(shape));
-        let plan = plan.with_scratch(cpu::scratch(shape.len() / channels, channels));
+        let rows = shape.len() / channels;
+        let plan = plan.with_scratch(cpu::scratch(rows, channels));
+        let plan = plan.with_gpu_scratch(cuda::scratch(rows, channels));
         let slot = Slot::fixed(Spec::f32(Shape::new(&[channels])));
         Ok(match mode {
             Mode::Train => plan.saving([slot; 5]),
@@ -309,7 +360,7 @@ impl Layer for BatchNormalization {
                 let n = self.moving();
                 cpu::forward(Isa::detect(), &mut cx.workspace, x.rows(), &n, y.rows_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::forward(gpu, x.gpu(), &self.moving_there(), y.gpu_mut()),
         }
     }
 
@@ -325,10 +376,18 @@ impl Layer for BatchNormalization {
                 cpu::statistics(isa, ws, x.rows(), statistics);
                 let n = self.normalization([mean.slice(), rest.slice(), variance.slice()]);
                 cpu::forward(isa, ws, x.rows(), &n, y.rows_mut());
+                self.move_statistics(x.shape(), mean, variance);
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let scratch = &mut cx.workspace.scratch;
+                let scratch = scratch.take_gpu(cuda::scratch(x.len() / mean.len(), mean.len()));
+                let statistics = [mean.gpu_mut(), rest.gpu_mut(), variance.gpu_mut()];
+                let moving = Some(self.moving_mut(x.shape()));
+                cuda::statistics(gpu, scratch, x.gpu(), statistics, moving);
+                let n = self.there([mean.gpu(), rest.gpu(), variance.gpu()]);
+                cuda::forward(gpu, x.gpu(), &n, y.gpu_mut());
+            }
         }
-        self.move_statistics(x.shape(), mean, variance);
     }
 
     fn backward(
@@ -357,9 +416,21 @@ impl Layer for BatchNormalization {
                     let sums = [dgamma.slice(), dbeta.slice()];
                     cpu::backward_input(isa, ws, x, &n, dy, sums, dx.rows_mut());
                 }
+                self.take_gradients([dgamma, dbeta]);
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let scratch = &mut cx.workspace.scratch;
+                let scratch = scratch.take_gpu(cuda::scratch(x.len() / mean.len(), mean.len()));
+                let sums = [dgamma.gpu_mut(), dbeta.gpu_mut()];
+                let statistics = [mean.gpu(), rest.gpu(), variance.gpu()];
+                let (n, gradients) = self.with_gradients(statistics);
+                let (x, dy) = (x.gpu(), dy.gpu());
+                cuda::backward_parameters(gpu, scratch, x, &n, dy, sums, gradients);
+                if let Some(dx) = dx {
+                    let sums = [dgamma.gpu(), dbeta.gpu()];
+                    cuda::backward_input(gpu, x, &n, dy, sums, dx.gpu_mut());
+                }
+            }
         }
-        self.take_gradients([dgamma, dbeta]);
     }
 }

@@ -16,7 +16,7 @@
 //! ```
 
 use crate::categorical_crossentropy::definition::{EPSILON, smoothed};
-use crate::{Accuracy, Activation, Loss};
+use crate::{Accuracy, Activation, Loss, LossKernel};
 
 /// The formula for one label: the loss, and its derivative by the prediction.
 pub mod definition {
@@ -97,6 +97,10 @@ impl Loss for BinaryCrossentropy {
             gradient(k, slope / labels);
         }
         sum / labels
+    }
+
+    fn kernel(&self) -> Option<LossKernel> {
+        Some(LossKernel::binary(self.from_logits, self.label_smoothing))
     }
 
     fn take_logits(&mut self, head: Activation) -> bool {

@@ -17,7 +17,7 @@
 //!              Inception Architecture. CVPR 2016, section 7 (label smoothing)
 //! ```
 
-use crate::{Accuracy, Activation, Loss};
+use crate::{Accuracy, Activation, Loss, LossKernel};
 
 /// The formula as loops over the classes of one sample. Predictions and targets are asked for by
 /// class and the gradient is handed out by class, so that f32 tensors are worked out in f64 with
@@ -136,6 +136,10 @@ impl Loss for CategoricalCrossentropy {
             true => definition::from_logits(classes, p, t, gradient),
             false => definition::from_probabilities(classes, p, t, gradient),
         }
+    }
+
+    fn kernel(&self) -> Option<LossKernel> {
+        Some(LossKernel::classes(self.from_logits, self.label_smoothing))
     }
 
     fn take_logits(&mut self, head: Activation) -> bool {

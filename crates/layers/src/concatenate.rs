@@ -13,13 +13,14 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
-use crate::residual::cpu::add;
+use crate::residual;
 use crate::{
     Config, ConfigError, Described, Flow, Init, Layer, Mode, Plan, Registry, Saved, ShapeError,
-    Slot,
+    Slot, layer::bounded,
 };
 use gradus_tensor::{
     Context, Device, Field, FieldMut, Fields, Path, Phase, Shape, Spec, Tensor, Work,
@@ -94,7 +95,7 @@ impl Concatenate {
         let dims = &mut dims[..first.rank()];
         dims.copy_from_slice(first.dims());
         dims[first.rank() - 1] = parts.iter().map(Shape::last).sum();
-        Ok(Shape::new(dims))
+        bounded(x, Shape::new(dims))
     }
 }
 
@@ -232,8 +233,10 @@ impl Layer for Concatenate {
             });
             let Some(dx) = dx.as_deref_mut().filter(|_| i > 0) else { continue };
             match &cx.device {
-                Device::Cpu => add(&cx.workspace.pool, other.slice(), dx.slice_mut()),
-                Device::Cuda(gpu) => match *gpu {},
+                Device::Cpu => {
+                    residual::cpu::add(&cx.workspace.pool, other.slice(), dx.slice_mut())
+                }
+                Device::Cuda(gpu) => residual::cuda::add(gpu, false, other.gpu(), dx.gpu_mut()),
             }
         }
     }
@@ -243,7 +246,10 @@ impl Layer for Concatenate {
 fn join(cx: &Context, part: &Tensor, offset: usize, y: &mut Tensor) {
     match &cx.device {
         Device::Cpu => cpu::forward(&cx.workspace.pool, part.rows(), offset, y.rows_mut()),
-        Device::Cuda(gpu) => match *gpu {},
+        Device::Cuda(gpu) => {
+            let columns = [offset, part.shape().last(), y.shape().last()];
+            cuda::forward(gpu, columns, part.gpu(), y.gpu_mut());
+        }
     }
 }
 
@@ -251,6 +257,9 @@ fn join(cx: &Context, part: &Tensor, offset: usize, y: &mut Tensor) {
 fn split(cx: &Context, dy: &Tensor, offset: usize, part: &mut Tensor) {
     match &cx.device {
         Device::Cpu => cpu::backward(&cx.workspace.pool, dy.rows(), offset, part.rows_mut()),
-        Device::Cuda(gpu) => match *gpu {},
+        Device::Cuda(gpu) => {
+            let columns = [offset, part.shape().last(), dy.shape().last()];
+            cuda::backward(gpu, columns, dy.gpu(), part.gpu_mut());
+        }
     }
 }

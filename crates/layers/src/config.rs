@@ -61,10 +61,34 @@ impl Config {
             .then(|| format!("data_format {format} is not known, only \"channels_last\""))
     }
 
+    /// The name that Keras gives to the first layer of the class: `max_pooling2d`.
+    #[must_use]
+    pub fn default_name(&self) -> String {
+        crate::sequential::snake_case(&self.class_name)
+    }
+
+    /// What is too large to be the size of anything, if anything is: no product of two that are not
+    /// overflows.
+    pub(crate) fn flaw_of_sizes(&self) -> Option<String> {
+        self.config.iter().find_map(|(name, value)| {
+            let size = first_above(value, i32::MAX as u64)?;
+            Some(format!("{name} has {size}, which is more than {}", i32::MAX))
+        })
+    }
+
     /// The name that the container gave to the layer, if any.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.config.get("name")?.as_str()
+    }
+}
+
+/// The first whole number above the limit; layers inside are looked at when they are made.
+fn first_above(value: &Value, limit: u64) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64().filter(|number| *number > limit),
+        Value::Array(values) => values.iter().find_map(|value| first_above(value, limit)),
+        _ => None,
     }
 }
 

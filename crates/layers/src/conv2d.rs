@@ -25,19 +25,20 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 mod geometry;
 #[cfg(test)]
 mod tests;
 
 pub use geometry::Geometry;
 
-use crate::activation::layer::copy;
 use crate::layer::freeze;
 use crate::weights::{Weights, weight_options};
 use crate::{
     Activation, Config, ConfigError, Described, Extent, Init, Layer, Mode, Padding, Plan, Registry,
     Saved, ShapeError, Slot,
 };
+use gradus_tensor::gpu::GpuView;
 use gradus_tensor::{Context, Device, Param, Shape, Spec, Tensor, fields};
 
 /// The formula as loops.
@@ -291,7 +292,14 @@ impl Conv2D {
                 let (kernel, epilogue) = (self.kernel.value.view(), self.epilogue(relu));
                 cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, z.view_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
+                let bias =
+                    if self.bias.is_empty() { GpuView::none() } else { self.bias.value.gpu() };
+                let (epilogue, of) =
+                    (cuda::Epilogue { bias, relu }, [x.gpu(), self.kernel.value.gpu()]);
+                cuda::forward(gpu, cx.precision, &g, of, epilogue, scratch, z.gpu_mut());
+            }
         }
     }
 
@@ -312,7 +320,10 @@ impl Conv2D {
                 let (ws, x, y) = (&mut cx.workspace, x.view(), y.view_mut());
                 cpu::forward_with_moments(ws, g, x, kernel, epilogue, shift, y)
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(_) => {
+                self.convolve(cx, x, y, self.options.activation == Activation::Relu);
+                None
+            }
         }
     }
 
@@ -335,7 +346,7 @@ impl Conv2D {
         dz: &Tensor,
         dx: Option<&mut Tensor>,
     ) {
-        let (g, ws) = (self.planned(x), &mut cx.workspace);
+        let (g, precision, ws) = (self.planned(x), cx.precision, &mut cx.workspace);
         let Param { value, grad, frozen, .. } = &mut self.kernel;
         match &cx.device {
             Device::Cpu => {
@@ -346,7 +357,17 @@ impl Conv2D {
                     cpu::backward_input(ws, &g, dz.view(), value.view(), dx.view_mut());
                 }
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let mut scratch = ws.scratch.take_gpu(cuda::scratch(&g));
+                if !*frozen {
+                    let (of, grad) = ([x.gpu(), dz.gpu()], grad.gpu_mut());
+                    cuda::backward_weight(gpu, precision, &g, of, scratch.reborrow(), grad);
+                }
+                if let Some(dx) = dx {
+                    let of = [dz.gpu(), value.gpu()];
+                    cuda::backward_input(gpu, precision, &g, of, scratch, dx.gpu_mut());
+                }
+            }
         }
     }
 }
@@ -399,7 +420,7 @@ impl Layer for Conv2D {
     fn plan(&self, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
         let g = self.geometry(x.shape)?;
         let plan = Plan::new(Spec::f32(g.y())).with_scratch(cpu::scratch(&g));
-        let plan = plan.with_desk(cpu::desk(&g));
+        let plan = plan.with_desk(cpu::desk(&g)).with_gpu_scratch(cuda::scratch(&g));
         Ok(match mode {
             Mode::Train if self.options.activation.needs_z() => {
                 plan.saving([Slot::per_batch(Spec::f32(g.y()))])
@@ -422,7 +443,7 @@ impl Layer for Conv2D {
             None => self.infer(cx, x, y, saved),
             Some(z) => {
                 self.convolve(cx, x, z, false);
-                copy(cx, z, y);
+                y.copy_from(z);
                 self.options.activation.forward(cx, y);
             }
         }
@@ -447,7 +468,12 @@ impl Layer for Conv2D {
                     cpu::backward_bias(ws, &g, dz.view(), dbias.view_mut());
                 }
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                if let Some(dbias) = self.bias_gradient() {
+                    let scratch = ws.scratch.take_gpu(cuda::scratch(&g));
+                    cuda::backward_bias(gpu, &g, dz.gpu(), scratch, dbias.gpu_mut());
+                }
+            }
         }
         self.backward_kernel_and_input(cx, x, dz, dx);
     }

@@ -16,14 +16,15 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 
-use crate::activation::layer::copy;
 use crate::layer::freeze;
 use crate::weights::{Weights, weight_options};
 use crate::{
     Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
     ShapeError, Slot,
 };
+use gradus_tensor::gpu::GpuView;
 use gradus_tensor::ndarray::{Ix1, Ix2};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Context, Device, Param, Shape, Spec, Tensor, fields};
@@ -140,17 +141,33 @@ impl Dense {
         self
     }
 
-    /// z = x W + b.
-    fn linear(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor) {
+    /// y = activation(x W + b).
+    fn linear(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, activation: Activation) {
         match &cx.device {
             Device::Cpu => {
                 let (kernel, bias) = (&self.kernel.value, &self.bias.value);
                 let bias = self.options.use_bias.then(|| bias.view::<f32, Ix1>());
                 let (isa, ws) = (Isa::detect(), &mut cx.workspace);
-                cpu::forward(isa, ws, x.view::<_, Ix2>(), kernel.view(), bias, z.view_mut());
+                cpu::forward(isa, ws, x.view::<_, Ix2>(), kernel.view(), bias, y.view_mut());
+                activation.forward(cx, y);
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let e = self.extents(x.shape());
+                let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(e));
+                let bias =
+                    if self.options.use_bias { self.bias.value.gpu() } else { GpuView::none() };
+                let epilogue = cuda::Epilogue { bias, relu: activation == Activation::Relu };
+                let of = [x.gpu(), self.kernel.value.gpu()];
+                cuda::forward(gpu, cx.precision, e, of, epilogue, scratch, y.gpu_mut());
+                if !epilogue.relu {
+                    activation.forward(cx, y);
+                }
+            }
         }
+    }
+
+    fn extents(&self, x: Shape) -> cuda::Extents {
+        cuda::Extents { samples: x.batch(), inputs: x.last(), units: self.options.units }
     }
 }
 
@@ -207,7 +224,8 @@ impl Layer for Dense {
             return Err(ShapeError::new(x.shape, expected));
         }
         let scratch = cpu::scratch(y.batch(), inputs, y.last());
-        let plan = Plan::new(Spec::f32(y)).with_scratch(scratch);
+        let gpu_scratch = cuda::scratch(self.extents(x.shape));
+        let plan = Plan::new(Spec::f32(y)).with_scratch(scratch).with_gpu_scratch(gpu_scratch);
         Ok(match mode {
             Mode::Train if self.options.activation.needs_z() => {
                 plan.saving([Slot::per_batch(Spec::f32(y))])
@@ -217,16 +235,15 @@ impl Layer for Dense {
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        self.linear(cx, x, y);
-        self.options.activation.forward(cx, y);
+        self.linear(cx, x, y, self.options.activation);
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
         match saved.tensors.first_mut() {
             None => self.infer(cx, x, y, saved),
             Some(z) => {
-                self.linear(cx, x, z);
-                copy(cx, z, y);
+                self.linear(cx, x, z, Activation::Linear);
+                y.copy_from(z);
                 self.options.activation.forward(cx, y);
             }
         }
@@ -263,7 +280,23 @@ impl Layer for Dense {
                     cpu::backward_input(isa, ws, value.view(), dz, dx.view_mut());
                 }
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let e = self.extents(x.shape());
+                let mut scratch = cx.workspace.scratch.take_gpu(cuda::scratch(e));
+                if self.options.use_bias && !self.bias.frozen {
+                    let grad = self.bias.grad.gpu_mut();
+                    cuda::backward_bias(gpu, e, dz.gpu(), scratch.reborrow(), grad);
+                }
+                let Param { value, grad, frozen, .. } = &mut self.kernel;
+                if !*frozen {
+                    let (of, grad) = ([x.gpu(), dz.gpu()], grad.gpu_mut());
+                    cuda::backward_weight(gpu, cx.precision, e, of, scratch.reborrow(), grad);
+                }
+                if let Some(dx) = dx {
+                    let of = [dz.gpu(), value.gpu()];
+                    cuda::backward_input(gpu, cx.precision, e, of, scratch, dx.gpu_mut());
+                }
+            }
         }
     }
 }

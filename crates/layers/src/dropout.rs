@@ -15,6 +15,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 
 use crate::{
     Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
@@ -144,11 +145,8 @@ impl Layer for Dropout {
         })
     }
 
-    fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        match &cx.device {
-            Device::Cpu => y.slice_mut::<f32>().copy_from_slice(x.slice()),
-            Device::Cuda(gpu) => match *gpu {},
-        }
+    fn infer(&self, _: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
+        y.copy_from(x);
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
@@ -158,7 +156,10 @@ impl Layer for Dropout {
                 let pool = &cx.workspace.pool;
                 cpu::forward(pool, &draw, x.slice(), y.slice_mut(), mask.slice_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let now = cx.published_step();
+                cuda::forward(gpu, &draw, now, x.gpu(), y.gpu_mut(), mask.gpu_mut());
+            }
         }
     }
 
@@ -177,7 +178,7 @@ impl Layer for Dropout {
                 let pool = &cx.workspace.pool;
                 cpu::backward(pool, &draw, dy.slice(), mask.slice(), dx.slice_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::backward(gpu, &draw, dy.gpu(), mask.gpu(), dx.gpu_mut()),
         }
     }
 }

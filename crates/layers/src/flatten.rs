@@ -10,7 +10,7 @@
 //! ```
 
 use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError};
-use gradus_tensor::{Context, Device, Shape, Spec, Tensor, fields};
+use gradus_tensor::{Context, Shape, Spec, Tensor, fields};
 
 /// Keras's `Flatten`. In PyTorch: `nn.Flatten`, which flattens C, H, W.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,11 +46,8 @@ impl Layer for Flatten {
         Ok(Plan::new(Spec::f32(self.output_shape(x.shape)?)))
     }
 
-    fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        match &cx.device {
-            Device::Cpu => y.slice_mut::<f32>().copy_from_slice(x.slice()),
-            Device::Cuda(gpu) => match *gpu {},
-        }
+    fn infer(&self, _: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
+        y.copy_from(x);
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
@@ -75,6 +72,13 @@ impl Layer for Flatten {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::kernels_agree;
+    use gradus_tensor::Device;
+
+    #[test]
+    fn a_layer_on_a_gpu_is_the_layer() {
+        kernels_agree("flatten", || Flatten, Shape::new(&[3, 4, 2, 5]), 1);
+    }
 
     #[test]
     fn rows_columns_channels_keep_their_order_there_and_back() {

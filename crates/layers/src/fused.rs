@@ -21,7 +21,7 @@
 //! ```
 //!
 //! [`Sequential`](crate::Sequential) finds such layers when it plans; [`Layer::set_fused`] turns it
-//! off.
+//! off. On a GPU every layer does its own work.
 
 mod cpu;
 #[cfg(test)]
@@ -37,6 +37,8 @@ use cpu::Passes;
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
 use std::any::Any;
+
+const ONE_BY_ONE: &str = "layers on a GPU are not planned to be done together";
 
 /// The layers, borrowed to be read.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,9 @@ impl<'a> Layers<'a> {
 /// they are.
 pub(crate) fn plan(chain: &[Box<dyn Layer>], x: Spec, mode: Mode) -> Option<Plan> {
     let layers = Layers::at_front(chain)?;
+    if layers.normalization.device() != Device::Cpu {
+        return None;
+    }
     let g = layers.geometry(x.shape).ok()??;
     let conv = layers.conv.plan(x, mode).ok()?;
     layers.normalization.output_shape(g.x()).ok()?;
@@ -145,7 +150,7 @@ pub(crate) fn infer(
             let passes = Passes { isa, g: &g, n: &n, factor: 1.0, relu };
             passes.infer(&mut cx.workspace, z.slice(), y.slice_mut());
         }
-        Device::Cuda(gpu) => match *gpu {},
+        Device::Cuda(_) => unreachable!("{ONE_BY_ONE}"),
     }
 }
 
@@ -176,7 +181,7 @@ pub(crate) fn forward(
             let kept = (won.slice_mut(), codes.slice_mut());
             passes.forward(ws, draw.as_ref(), z.slice(), y.slice_mut(), kept);
         }
-        Device::Cuda(gpu) => match *gpu {},
+        Device::Cuda(_) => unreachable!("{ONE_BY_ONE}"),
     }
     if !frozen {
         as_layer_mut::<BatchNormalization>(&mut chain[1]).move_statistics(g.x(), mean, variance);
@@ -216,7 +221,7 @@ pub(crate) fn backward(
             let dbias = conv.bias_gradient().map(|dbias| dbias.slice_mut());
             passes.backward_input(ws, dy, codes, [sum_x_hat, sum], z.slice_mut(), dbias);
         }
-        Device::Cuda(gpu) => match *gpu {},
+        Device::Cuda(_) => unreachable!("{ONE_BY_ONE}"),
     }
     if !normalization.is_frozen() {
         normalization.take_gradients([dgamma, dbeta]);

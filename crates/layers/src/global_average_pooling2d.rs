@@ -10,6 +10,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 
 use crate::pooling::GlobalOptions;
 use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError};
@@ -61,15 +62,19 @@ impl GlobalAveragePooling2D {
     }
 }
 
+/// N, H·W and C.
+fn extents(x: &Tensor) -> [usize; 3] {
+    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
+    [n, h * w, c]
+}
+
 /// N·(H·W)·C.
 fn pixels(x: &Tensor) -> ArrayView3<'_, f32> {
-    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
-    ArrayView3::from_shape((n, h * w, c), x.slice()).expect("as many as before")
+    ArrayView3::from_shape(extents(x), x.slice()).expect("as many as before")
 }
 
 fn pixels_mut(x: &mut Tensor) -> ArrayViewMut3<'_, f32> {
-    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
-    ArrayViewMut3::from_shape((n, h * w, c), x.slice_mut()).expect("as many as before")
+    ArrayViewMut3::from_shape(extents(x), x.slice_mut()).expect("as many as before")
 }
 
 fields! { GlobalAveragePooling2D }
@@ -105,7 +110,7 @@ impl Layer for GlobalAveragePooling2D {
             Device::Cpu => {
                 cpu::forward(Isa::detect(), &cx.workspace.pool, pixels(x), y.rows_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::forward(gpu, extents(x), x.gpu(), y.gpu_mut()),
         }
     }
 
@@ -127,7 +132,7 @@ impl Layer for GlobalAveragePooling2D {
             Device::Cpu => {
                 cpu::backward(Isa::detect(), &cx.workspace.pool, dy.rows(), pixels_mut(dx));
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::backward(gpu, extents(dx), dy.gpu(), dx.gpu_mut()),
         }
     }
 }

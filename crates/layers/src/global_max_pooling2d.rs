@@ -13,6 +13,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 
 use crate::pooling::GlobalOptions;
 use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError};
@@ -72,15 +73,19 @@ impl GlobalMaxPooling2D {
     }
 }
 
+/// N, H·W and C.
+fn extents(x: &Tensor) -> [usize; 3] {
+    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
+    [n, h * w, c]
+}
+
 /// N·(H·W)·C.
 fn pixels(x: &Tensor) -> ArrayView3<'_, f32> {
-    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
-    ArrayView3::from_shape((n, h * w, c), x.slice()).expect("as many as before")
+    ArrayView3::from_shape(extents(x), x.slice()).expect("as many as before")
 }
 
 fn pixels_mut(x: &mut Tensor) -> ArrayViewMut3<'_, f32> {
-    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
-    ArrayViewMut3::from_shape((n, h * w, c), x.slice_mut()).expect("as many as before")
+    ArrayViewMut3::from_shape(extents(x), x.slice_mut()).expect("as many as before")
 }
 
 fields! { GlobalMaxPooling2D }
@@ -116,7 +121,7 @@ impl Layer for GlobalMaxPooling2D {
             Device::Cpu => {
                 cpu::forward(Isa::detect(), &cx.workspace.pool, pixels(x), y.rows_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::forward(gpu, extents(x), x.gpu(), y.gpu_mut()),
         }
     }
 
@@ -139,13 +144,16 @@ impl Layer for GlobalMaxPooling2D {
                 let (isa, pool) = (Isa::detect(), &cx.workspace.pool);
                 cpu::backward(isa, pool, pixels(x), y.rows(), dy.rows(), pixels_mut(dx));
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                let (y, dy) = (y.gpu(), dy.gpu());
+                cuda::backward(gpu, extents(x), x.gpu(), y, dy, dx.gpu_mut());
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::trial::agrees_with_keras;
     use gradus_tensor::ndarray::{Array2, Array3, s};
@@ -153,7 +161,10 @@ mod tests {
     use gradus_testing::{Cases, Golden, gradcheck};
 
     /// y and dx of the definition.
-    fn definition<T: Real>(x: ArrayView3<'_, T>, dy: &Array2<T>) -> (Array2<T>, Array3<T>) {
+    pub(super) fn definition<T: Real>(
+        x: ArrayView3<'_, T>,
+        dy: &Array2<T>,
+    ) -> (Array2<T>, Array3<T>) {
         let (mut y, mut dx) = (dy.clone(), x.to_owned());
         definition::forward(x, y.view_mut());
         definition::backward(x, y.view(), dy.view(), dx.view_mut());

@@ -8,6 +8,7 @@
 use crate::Initializer;
 use gradus_tensor::random::{Domain, Philox};
 use gradus_tensor::{Device, Param, Path, Shape, Spec, Tensor};
+use std::cell::{Cell, RefCell};
 
 /// Makes parameters on a device from a seed.
 #[derive(Debug)]
@@ -15,13 +16,63 @@ pub struct Init<'a> {
     device: &'a Device,
     seed: u64,
     path: Path,
+    /// Where the values come from a file.
+    wanted: Option<&'a Wanted>,
+}
+
+/// What a network asks for while it is built to be filled from a file: the names, and whether the
+/// file can have it all. A description that asks for more than there is costs no memory.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    numbers: usize,
+    taken: Cell<usize>,
+    params: RefCell<Vec<(String, Shape)>>,
+}
+
+impl Wanted {
+    /// Parameters and buffers of that many numbers at most.
+    #[must_use]
+    pub fn at_most(numbers: usize) -> Self {
+        Self { numbers, ..Self::default() }
+    }
+
+    /// How many numbers were asked for.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        self.taken.get()
+    }
+
+    /// Whether there were enough numbers for all; otherwise the network is not to be used.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.numbers() <= self.numbers
+    }
+
+    /// The parameters that were asked for by name, in their order.
+    #[must_use]
+    pub fn params(&self) -> Vec<(String, Shape)> {
+        self.params.borrow().clone()
+    }
+
+    /// The shape, if there are numbers left for it; none otherwise.
+    fn take(&self, shape: Shape) -> Shape {
+        self.taken.set(self.taken.get().saturating_add(shape.len()));
+        if self.is_met() { shape } else { Shape::new(&[0]) }
+    }
 }
 
 impl<'a> Init<'a> {
     /// Parameters on `device`, random ones from `seed`.
     #[must_use]
     pub fn new(device: &'a Device, seed: u64) -> Self {
-        Self { device, seed, path: Path::default() }
+        Self { device, seed, path: Path::default(), wanted: None }
+    }
+
+    /// Parameters on `device` whose values will come from a file: zeros, and empty once more was
+    /// asked for than `wanted` allows. They have no gradients: whoever trains them makes these.
+    #[must_use]
+    pub fn to_be_filled(device: &'a Device, wanted: &'a Wanted) -> Self {
+        Self { wanted: Some(wanted), ..Self::new(device, 0) }
     }
 
     /// Builds what lies inside the layer called `name`.
@@ -44,16 +95,16 @@ impl<'a> Init<'a> {
     /// A parameter with the same value everywhere.
     #[must_use]
     pub fn constant(&self, shape: Shape, value: f32) -> Param {
-        let mut param = Param::zeros(shape, self.device);
-        param.value.slice_mut().fill(value);
+        let mut param = Param::zeros(self.granted(shape), self.device);
+        param.value.edit::<f32>(|values| values.fill(value));
         param
     }
 
     /// A buffer (state that is not learnt) with the same value everywhere.
     #[must_use]
     pub fn buffer(&self, shape: Shape, value: f32) -> Tensor {
-        let mut tensor = Tensor::zeros(Spec::f32(shape), self.device);
-        tensor.slice_mut().fill(value);
+        let mut tensor = Tensor::zeros(Spec::f32(self.granted(shape)), self.device);
+        tensor.edit::<f32>(|values| values.fill(value));
         tensor
     }
 
@@ -63,10 +114,21 @@ impl<'a> Init<'a> {
     /// If the rule makes matrices and the shape is of another rank.
     #[must_use]
     pub fn param(&mut self, name: &str, shape: Shape, rule: Initializer) -> Param {
+        if let Some(wanted) = self.wanted {
+            let path = self.within(name, |inner| inner.path.to_string());
+            wanted.params.borrow_mut().push((path, shape));
+            let value = Tensor::zeros(Spec::f32(wanted.take(shape)), self.device);
+            return Param { value, ..Param::default() };
+        }
         let id = self.within(name, |inner| inner.id());
         let mut param = Param::zeros(shape, self.device);
-        rule.fill(&mut Philox::new(self.seed, [id, 0, 0]), shape, param.value.slice_mut());
+        let mut random = Philox::new(self.seed, [id, 0, 0]);
+        param.value.edit(|values| rule.fill(&mut random, shape, values));
         param
+    }
+
+    fn granted(&self, shape: Shape) -> Shape {
+        self.wanted.map_or(shape, |wanted| wanted.take(shape))
     }
 }
 
@@ -112,5 +174,19 @@ mod tests {
         assert_eq!(first(1, "dense"), first(1, "dense"));
         assert_ne!(first(1, "dense"), first(2, "dense"));
         assert_ne!(first(1, "dense"), first(1, "dense_1"));
+    }
+
+    #[test]
+    fn what_a_file_does_not_have_is_not_made() {
+        let wanted = Wanted::at_most(10);
+        let mut init = Init::to_be_filled(&Device::Cpu, &wanted);
+        let orthogonal = Initializer::Orthogonal { gain: 1.0 };
+        let few = init.within("dense", |i| i.param("kernel", Shape::new(&[3, 3]), orthogonal));
+        assert!(wanted.is_met() && few.value.slice::<f32>() == [0.0; 9]);
+        let many = init.param("kernel", Shape::new(&[usize::MAX, 2]), orthogonal);
+        assert!(!wanted.is_met() && many.is_empty() && wanted.numbers() == usize::MAX);
+        assert!(init.constant(Shape::new(&[1]), 1.0).is_empty());
+        let names = wanted.params().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names, ["dense.kernel", "kernel"]);
     }
 }

@@ -104,6 +104,18 @@ pub trait Layer: Fields + Debug + Send + Sync + Any {
     );
 }
 
+/// The most numbers that what a layer gives for one sample may have: four terabytes of them. What
+/// is computed with fewer never overflows.
+const MOST: usize = 1 << 40;
+
+/// The shape, if a computer could hold it.
+pub(crate) fn bounded(x: Shape, y: Shape) -> Result<Shape, ShapeError> {
+    match y.len() / y.batch().max(1) <= MOST {
+        true => Ok(y),
+        false => Err(ShapeError::new(x, format!("of which {y} is made: expected less"))),
+    }
+}
+
 /// Marks every parameter that is there.
 pub(crate) fn freeze<L: Fields + ?Sized>(layer: &mut L, frozen: bool) {
     layer.visit_mut(&mut Path::default(), &mut |_, field| {

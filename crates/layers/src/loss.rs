@@ -1,7 +1,13 @@
 //! What every loss can do.
 //!
 //! A loss says what one sample costs and how that changes with its predictions. Weighing,
-//! averaging and counting are the same for all, and stand here once.
+//! averaging and counting are the same for all, and stand here once. On a GPU two kernels know all
+//! losses of this crate; what they add up stays there until [`Tally::collect`] asks. A loss without
+//! a kernel is worked out on the CPU, and the numbers go there and back.
+
+pub(crate) mod cuda;
+
+pub use cuda::Kernel as LossKernel;
 
 use crate::{Accuracy, Activation, Tally};
 use gradus_tensor::{Context, Device, Shape, Tensor};
@@ -81,9 +87,16 @@ pub trait Loss: Debug + Send {
         true
     }
 
+    /// What works the loss out on a GPU. None unless said: the numbers then go to the CPU and back
+    /// in every step, and such a step cannot be recorded.
+    fn kernel(&self) -> Option<LossKernel> {
+        None
+    }
+
     /// Adds the losses and hits of a batch to `tally`; where `gradient` is given, writes
     /// ∂(mean loss of the batch)/∂predictions into it. Predictions and gradient are
-    /// N·outputs; the targets are of [`Loss::target_shape`].
+    /// N·outputs; the targets are of [`Loss::target_shape`]. On a GPU, where all of them lie there,
+    /// `cx.sums` are added to, and [`Tally::collect`] brings them to `tally`.
     ///
     /// # Panics
     /// If the shapes do not fit each other.
@@ -92,40 +105,72 @@ pub trait Loss: Debug + Send {
         cx: &mut Context,
         predictions: &Tensor,
         targets: Target<'_>,
-        mut gradient: Option<&mut Tensor>,
+        gradient: Option<&mut Tensor>,
         tally: &mut Tally,
     ) {
-        match &cx.device {
-            Device::Cpu => {}
-            Device::Cuda(gpu) => match *gpu {},
-        }
-        let (samples, outputs) = (predictions.shape().batch(), predictions.shape().last());
         let expected = self.target_shape(predictions.shape());
         assert_eq!(targets.y.shape(), expected, "targets for {}", self.name());
-        let counted = (0..samples).filter(|&i| self.counts(targets.row(i))).count();
-        // 1, unless samples are ignored: the others then share their part of the mean.
-        let share = samples as f64 / counted.max(1) as f64;
-        for i in 0..samples {
-            let row = i * outputs..(i + 1) * outputs;
-            let (prediction, target) = (&predictions.slice::<f32>()[row.clone()], targets.row(i));
-            let mut into = gradient.as_deref_mut().map(|g| &mut g.slice_mut::<f32>()[row]);
-            let weight = f64::from(targets.weight(i)) * share;
-            let mut write = |k: usize, d: f64| {
-                if let Some(into) = &mut into {
-                    into[k] = (weight * d / samples as f64) as f32;
-                }
-            };
-            match self.counts(target) {
-                true => tally.loss_sum += weight * self.sample(prediction, target, &mut write),
-                false => (0..outputs).for_each(|k| write(k, 0.0)),
+        match (&cx.device, self.kernel()) {
+            (Device::Cpu, _) => on_the_cpu(self, predictions, targets, gradient, tally),
+            (Device::Cuda(gpu), Some(kernel)) => {
+                kernel.launch(gpu, predictions, targets, gradient, &mut cx.sums);
             }
-            if let Some(accuracy) = self.accuracy() {
-                tally.correct += accuracy.hits(prediction, target);
-                tally.judged += accuracy.judged(outputs);
-            }
+            (Device::Cuda(_), None) => over_the_cpu(self, predictions, targets, gradient, tally),
         }
-        tally.samples += samples as u64;
     }
+}
+
+/// The losses of tensors on the CPU.
+fn on_the_cpu<L: Loss + ?Sized>(
+    loss: &L,
+    predictions: &Tensor,
+    targets: Target<'_>,
+    mut gradient: Option<&mut Tensor>,
+    tally: &mut Tally,
+) {
+    let (samples, outputs) = (predictions.shape().batch(), predictions.shape().last());
+    let counted = (0..samples).filter(|&i| loss.counts(targets.row(i))).count();
+    // 1, unless samples are ignored: the others then share their part of the mean.
+    let share = samples as f64 / counted.max(1) as f64;
+    for i in 0..samples {
+        let row = i * outputs..(i + 1) * outputs;
+        let (prediction, target) = (&predictions.slice::<f32>()[row.clone()], targets.row(i));
+        let mut into = gradient.as_deref_mut().map(|g| &mut g.slice_mut::<f32>()[row]);
+        let weight = f64::from(targets.weight(i)) * share;
+        let mut write = |k: usize, d: f64| {
+            if let Some(into) = &mut into {
+                into[k] = (weight * d / samples as f64) as f32;
+            }
+        };
+        match loss.counts(target) {
+            true => tally.loss_sum += weight * loss.sample(prediction, target, &mut write),
+            false => (0..outputs).for_each(|k| write(k, 0.0)),
+        }
+        if let Some(accuracy) = loss.accuracy() {
+            tally.correct += accuracy.hits(prediction, target);
+            tally.judged += accuracy.judged(outputs);
+        }
+    }
+    tally.samples += samples as u64;
+}
+
+/// The losses of tensors on a GPU, by a loss that has no kernel.
+fn over_the_cpu<L: Loss + ?Sized>(
+    loss: &L,
+    predictions: &Tensor,
+    targets: Target<'_>,
+    gradient: Option<&mut Tensor>,
+    tally: &mut Tally,
+) {
+    let here = |tensor: &Tensor| tensor.on(&Device::Cpu);
+    let (predictions, y, weights) = (here(predictions), here(targets.y), targets.weights.map(here));
+    let targets = Target { y: &y, weights: weights.as_ref() };
+    let Some(gradient) = gradient else {
+        return on_the_cpu(loss, &predictions, targets, None, tally);
+    };
+    let mut slopes = Tensor::zeros(gradient.spec(), &Device::Cpu);
+    on_the_cpu(loss, &predictions, targets, Some(&mut slopes), tally);
+    gradient.copy_from(&slopes);
 }
 
 #[cfg(test)]

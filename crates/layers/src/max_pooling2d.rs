@@ -18,6 +18,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -183,7 +184,7 @@ impl Layer for MaxPooling2D {
         let (g, isa) = (self.planned(x), Isa::detect());
         match &cx.device {
             Device::Cpu => cpu::infer(isa, &cx.workspace.pool, &g, x.view(), y.view_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::infer(gpu, &g, x.gpu(), y.gpu_mut()),
         }
     }
 
@@ -194,7 +195,7 @@ impl Layer for MaxPooling2D {
                 let pool = &cx.workspace.pool;
                 cpu::forward(isa, pool, &g, x.view(), y.view_mut(), argmax.view_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::forward(gpu, &g, x.gpu(), y.gpu_mut(), argmax.gpu_mut()),
         }
     }
 
@@ -214,7 +215,7 @@ impl Layer for MaxPooling2D {
                 let pool = &cx.workspace.pool;
                 cpu::backward(isa, pool, &g, dy.view(), argmax.view(), dx.view_mut());
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::backward(gpu, &g, dy.gpu(), argmax.gpu(), dx.gpu_mut()),
         }
     }
 }

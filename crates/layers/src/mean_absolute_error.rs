@@ -9,7 +9,7 @@
 //! Reference    Keras 3, `losses.mean_absolute_error`
 //! ```
 
-use crate::{Loss, mean_error};
+use crate::{Loss, LossKernel, mean_error};
 
 /// The formula for one number: the loss, and its derivative by the prediction.
 pub mod definition {
@@ -38,6 +38,10 @@ impl Loss for MeanAbsoluteError {
         gradient: &mut dyn FnMut(usize, f64),
     ) -> f64 {
         mean_error::sample(definition::loss, prediction, target, gradient)
+    }
+
+    fn kernel(&self) -> Option<LossKernel> {
+        Some(LossKernel::absolute())
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Plan`] says what a layer will need for the largest batch; [`Saved`] is that memory, made
 //! once and used in every step. A smaller batch is a shorter view of the same memory.
 
-use gradus_tensor::{Device, Shape, Spec, Tensor, Workspace};
+use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
 
 /// What the memory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Plan {
     pub scratch: usize,
     /// Floats of scratch that every thread has to itself.
     pub desk: usize,
+    /// Floats of scratch on a GPU, in place of the two above.
+    pub gpu_scratch: usize,
     /// How many layers of a chain this is the plan of: more than one where they are done together.
     pub layers: usize,
     /// The plans of the layers inside.
@@ -58,15 +60,17 @@ impl Plan {
     /// The plan of a layer that keeps nothing and needs no scratch.
     #[must_use]
     pub fn new(output: Spec) -> Self {
-        Self { output, saved: Vec::new(), scratch: 0, desk: 0, layers: 1, inner: Vec::new() }
+        let (saved, inner) = (Vec::new(), Vec::new());
+        Self { output, saved, scratch: 0, desk: 0, gpu_scratch: 0, layers: 1, inner }
     }
 
     /// The plan of a container, whose layers work one after the other.
     #[must_use]
     pub fn containing(output: Spec, inner: Vec<Plan>) -> Self {
-        let scratch = inner.iter().map(|plan| plan.scratch).max().unwrap_or(0);
-        let desk = inner.iter().map(|plan| plan.desk).max().unwrap_or(0);
-        Self { scratch, desk, inner, ..Self::new(output) }
+        let most = |of: fn(&Plan) -> usize| inner.iter().map(of).max().unwrap_or(0);
+        let (scratch, desk) = (most(|plan| plan.scratch), most(|plan| plan.desk));
+        let gpu_scratch = most(|plan| plan.gpu_scratch);
+        Self { scratch, desk, gpu_scratch, inner, ..Self::new(output) }
     }
 
     /// The same plan with these tensors kept.
@@ -90,9 +94,19 @@ impl Plan {
         self
     }
 
+    /// The same plan with that many floats of scratch on a GPU.
+    #[must_use]
+    pub fn with_gpu_scratch(mut self, floats: usize) -> Self {
+        self.gpu_scratch = floats;
+        self
+    }
+
     /// Makes the scratch that was planned.
-    pub fn reserve(&self, workspace: &mut Workspace) {
-        workspace.reserve(self.scratch, self.desk);
+    pub fn reserve(&self, cx: &mut Context) {
+        match &cx.device {
+            Device::Cpu => cx.workspace.reserve(self.scratch, self.desk),
+            Device::Cuda(_) => cx.workspace.scratch.reserve(self.gpu_scratch),
+        }
     }
 
     /// Bytes of everything kept, the layers inside included.

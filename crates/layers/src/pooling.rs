@@ -8,6 +8,8 @@
 //!              are those of the window unless given
 //! ```
 
+pub(crate) mod cuda;
+
 use crate::padding::pixel;
 use crate::{Config, ConfigError, Extent, Padding, ShapeError};
 use gradus_tensor::Shape;

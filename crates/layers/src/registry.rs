@@ -47,6 +47,9 @@ impl Registry {
             let class_name = config.class_name.clone();
             return Err(ConfigError::UnknownClass { class_name, known });
         };
+        if let Some(reason) = config.flaw_of_sizes() {
+            return Err(ConfigError::Options { class_name: config.class_name.clone(), reason });
+        }
         builder(config, self)
     }
 }

@@ -5,12 +5,18 @@
 //! Backward     dw += l1·sign(w) + 2·l2·w, sign(0) = 0
 //! Conventions  as Keras 3: the penalty is added to the loss of training and of validation; frozen
 //!              parameters cost nothing (Keras 2 counts those too); it is not divided by the batch
+//!              On a GPU it goes into the sums of the context, with the losses
 //! Cost         one read of each such parameter, and one more pass over its gradient
 //! Reference    Hoerl, Kennard: Ridge Regression. Technometrics 12, 1970; Tibshirani: Regression
 //!              Shrinkage and Selection via the Lasso. J. R. Statist. Soc. B 58, 1996
 //! ```
 
-use gradus_tensor::{Chunks, Context, Device, Field, FieldMut, Fields, Path, Pool, Regularizer};
+pub(crate) mod cuda;
+
+use crate::Tally;
+use gradus_tensor::{
+    Chunks, Context, Device, Field, FieldMut, Fields, Param, Path, Pool, Regularizer,
+};
 
 /// The formulas as sums.
 pub mod definition {
@@ -33,16 +39,23 @@ pub mod definition {
     }
 }
 
-/// Adds the gradients of all penalties to those of the parameters; returns the sum of the
-/// penalties. To be called between `backward` and the optimizer. `path` is reused from step to
-/// step, so that walking the model allocates nothing.
+/// Adds the gradients of all penalties to those of the parameters, and the sum of the penalties to
+/// the loss of each of the batch's `samples`. To be called between `backward` and the optimizer.
+/// `path` is reused from step to step, so that walking the model allocates nothing. On a GPU the
+/// penalties go to `cx.sums`: [`Tally::collect`] brings them to `tally`.
 ///
 /// In PyTorch one adds the penalty to the loss by hand.
-pub fn apply(cx: &Context, path: &mut Path, model: &mut dyn Fields) -> f64 {
+pub fn apply(
+    cx: &mut Context,
+    path: &mut Path,
+    model: &mut dyn Fields,
+    samples: usize,
+    tally: &mut Tally,
+) {
     let mut total = 0.0;
     model.visit_mut(path, &mut |_, field| {
         if let FieldMut::Param(param) = field
-            && let Some(regularizer) = param.regularizer.filter(|_| !param.frozen)
+            && let Some(regularizer) = priced(param)
         {
             match &cx.device {
                 Device::Cpu => {
@@ -53,27 +66,45 @@ pub fn apply(cx: &Context, path: &mut Path, model: &mut dyn Fields) -> f64 {
                     });
                     total += sum(&cx.workspace.pool, regularizer, w);
                 }
-                Device::Cuda(gpu) => match *gpu {},
+                Device::Cuda(gpu) => {
+                    let (w, grad) = (param.value.gpu(), Some(param.grad.gpu_mut()));
+                    cuda::penalty(gpu, regularizer, w, grad, samples, &mut cx.sums);
+                }
             }
         }
     });
-    total
+    tally.loss_sum += total * samples as f64;
 }
 
-/// The sum of all penalties: what Keras adds to the loss of a validation.
-pub fn penalty(cx: &Context, path: &mut Path, model: &dyn Fields) -> f64 {
+/// Adds the sum of all penalties to the loss of each of the batch's `samples`, as Keras adds it to
+/// the loss of a validation. On a GPU as [`apply`].
+pub fn penalty(
+    cx: &mut Context,
+    path: &mut Path,
+    model: &dyn Fields,
+    samples: usize,
+    tally: &mut Tally,
+) {
     let mut total = 0.0;
     model.visit(path, &mut |_, field| {
         if let Field::Param(param) = field
-            && let Some(regularizer) = param.regularizer.filter(|_| !param.frozen)
+            && let Some(regularizer) = priced(param)
         {
-            total += match &cx.device {
-                Device::Cpu => sum(&cx.workspace.pool, regularizer, param.value.slice()),
-                Device::Cuda(gpu) => match *gpu {},
-            };
+            match &cx.device {
+                Device::Cpu => total += sum(&cx.workspace.pool, regularizer, param.value.slice()),
+                Device::Cuda(gpu) => {
+                    let w = param.value.gpu();
+                    cuda::penalty(gpu, regularizer, w, None, samples, &mut cx.sums);
+                }
+            }
         }
     });
-    total
+    tally.loss_sum += total * samples as f64;
+}
+
+/// What the size of a parameter costs, if it costs anything.
+fn priced(param: &Param) -> Option<Regularizer> {
+    param.regularizer.filter(|_| !param.frozen)
 }
 
 /// Pieces that a parameter is cut into.
@@ -210,10 +241,13 @@ mod tests {
                     param.grad.slice_mut::<f32>().fill(1.0);
                 }
             });
-            let cx = Context::new(Device::Cpu, threads);
-            let total = apply(&cx, &mut Path::default(), &mut model);
+            let mut cx = Context::new(Device::Cpu, threads);
+            let [mut applied, mut asked] = [Tally::default(); 2];
+            apply(&mut cx, &mut Path::default(), &mut model, 2, &mut applied);
+            let total = applied.loss_sum / 2.0;
             assert!((total / expected - 1.0).abs() < 1e-12, "{total}, {expected}");
-            assert_eq!(total, penalty(&cx, &mut Path::default(), &model));
+            penalty(&mut cx, &mut Path::default(), &model, 2, &mut asked);
+            assert_eq!(applied, asked);
             let mut gradients = gradients.iter();
             model.visit(&mut Path::default(), &mut |path, field| {
                 let Field::Param(param) = field else { return };
@@ -221,12 +255,13 @@ mod tests {
                 assert_close(path.as_str(), actual, exact, Tolerance::for_reduction(2));
             });
         }
-        let cx = Context::new(Device::Cpu, 1);
+        let (mut cx, mut tally) = (Context::new(Device::Cpu, 1), Tally::default());
         model.set_trainable(false);
-        assert_eq!(penalty(&cx, &mut Path::default(), &model), 0.0);
+        penalty(&mut cx, &mut Path::default(), &model, 1, &mut tally);
         let mut none = Dense::new(2);
         none.build(Shape::new(&[1, 2]), &mut crate::Init::new(&Device::Cpu, 0)).unwrap();
-        assert_eq!(apply(&cx, &mut Path::default(), &mut none), 0.0);
+        apply(&mut cx, &mut Path::default(), &mut none, 1, &mut tally);
+        assert_eq!(tally, Tally::default());
     }
 
     #[test]

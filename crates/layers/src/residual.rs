@@ -15,6 +15,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -73,6 +74,10 @@ impl Residual {
         assert!(is_known(activation), "{activation:?} behind a residual: expected relu or linear");
         self.activation = activation;
         self
+    }
+
+    fn relu(&self) -> bool {
+        self.activation == Activation::Relu
     }
 
     /// The shape of y, where both ways agree on it.
@@ -225,10 +230,12 @@ impl Layer for Residual {
             }
         };
         match &cx.device {
-            Device::Cpu => cpu::add(&cx.workspace.pool, other.slice(), y.slice_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cpu => {
+                cpu::add(&cx.workspace.pool, other.slice(), y.slice_mut());
+                self.activation.forward(cx, y);
+            }
+            Device::Cuda(gpu) => cuda::add(gpu, self.relu(), other.gpu(), y.gpu_mut()),
         }
-        self.activation.forward(cx, y);
     }
 
     fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
@@ -249,10 +256,12 @@ impl Layer for Residual {
             Device::Cpu => {
                 let pool = &cx.workspace.pool;
                 cpu::forward(pool, body.slice(), other.slice(), y.slice_mut());
+                self.activation.forward(cx, y);
             }
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                cuda::forward(gpu, self.relu(), body.gpu(), other.gpu(), y.gpu_mut());
+            }
         }
-        self.activation.forward(cx, y);
     }
 
     fn backward(
@@ -265,10 +274,14 @@ impl Layer for Residual {
         saved: &mut Saved,
     ) {
         let [body, dz, rest @ ..] = &mut *saved.tensors else { panic!("two are planned") };
-        self.activation.backward(cx, y, dy);
         match &cx.device {
-            Device::Cpu => dz.slice_mut::<f32>().copy_from_slice(dy.slice()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) if self.relu() => {
+                cuda::backward(gpu, y.gpu(), dy.gpu_mut(), dz.gpu_mut());
+            }
+            _ => {
+                self.activation.backward(cx, y, dy);
+                dz.copy_from(dy);
+            }
         }
         timed(cx, "body", Phase::Backward, |cx| {
             self.body.backward(cx, x, body, dy, dx.as_deref_mut(), &mut saved.inner[0]);
@@ -286,7 +299,7 @@ impl Layer for Residual {
         let Some(dx) = dx else { return };
         match &cx.device {
             Device::Cpu => cpu::add(&cx.workspace.pool, other.slice(), dx.slice_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => cuda::add(gpu, false, other.gpu(), dx.gpu_mut()),
         }
     }
 }

@@ -11,11 +11,13 @@
 //! ```
 
 #[cfg(test)]
+mod on_a_gpu;
+#[cfg(test)]
 mod tests;
 
 use crate::{
     Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
-    ShapeError, Slot, fused,
+    ShapeError, Slot, Wanted, fused, layer::bounded,
 };
 use gradus_tensor::{
     Context, Device, Field, FieldMut, Fields, Path, Phase, Shape, Spec, Tensor, Work,
@@ -105,7 +107,8 @@ impl Sequential {
         let mut shape = x;
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (layer, name) in self.layers.iter().zip(&self.names) {
-            shape = layer.output_shape(shape).map_err(|e| e.within(name))?;
+            let y = layer.output_shape(shape).and_then(|y| bounded(shape, y));
+            shape = y.map_err(|e| e.within(name))?;
             shapes.push(shape);
         }
         Ok(shapes)
@@ -193,7 +196,7 @@ fn amount(link: &[Box<dyn Layer>], x: Shape, y: Shape) -> Work {
 }
 
 /// `BatchNormalization` → `batch_normalization`, `MaxPooling2D` → `max_pooling2d`: Keras's rule.
-fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let mut name = String::new();
     let mut before = None;
     for (i, c) in class.char_indices() {
@@ -279,7 +282,8 @@ impl Layer for Sequential {
         let mut shape = x;
         for (layer, name) in self.layers.iter_mut().zip(&self.names) {
             init.within(name, |init| layer.build(shape, init)).map_err(|e| e.within(name))?;
-            shape = layer.output_shape(shape).map_err(|e| e.within(name))?;
+            let y = layer.output_shape(shape).and_then(|y| bounded(shape, y));
+            shape = y.map_err(|e| e.within(name))?;
         }
         Ok(())
     }
@@ -387,5 +391,20 @@ impl Sequential {
     /// If a layer cannot take what the one before it gives.
     pub fn build_on(&mut self, x: Shape, device: &Device, seed: u64) -> Result<(), ShapeError> {
         self.build(x, &mut Init::new(device, seed))
+    }
+
+    /// Parameters on `device` that will be filled from a file, for inputs of this shape, without
+    /// gradients. If `wanted` is not met then, the network is not to be used.
+    ///
+    /// # Errors
+    /// If a layer cannot take what the one before it gives.
+    pub fn build_to_be_filled(
+        &mut self,
+        x: Shape,
+        device: &Device,
+        wanted: &Wanted,
+    ) -> Result<(), ShapeError> {
+        bounded(x, x)?;
+        self.build(x, &mut Init::to_be_filled(device, wanted))
     }
 }

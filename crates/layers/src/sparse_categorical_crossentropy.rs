@@ -12,7 +12,7 @@
 //! ```
 
 use crate::categorical_crossentropy::definition;
-use crate::{Accuracy, Activation, Loss};
+use crate::{Accuracy, Activation, Loss, LossKernel};
 use gradus_tensor::Shape;
 
 /// Keras's `SparseCategoricalCrossentropy`. In PyTorch: `nn.CrossEntropyLoss`, whose targets are
@@ -72,6 +72,10 @@ impl Loss for SparseCategoricalCrossentropy {
 
     fn target_shape(&self, predictions: Shape) -> Shape {
         Shape::new(&[predictions.batch(), 1])
+    }
+
+    fn kernel(&self) -> Option<LossKernel> {
+        Some(LossKernel::sparse_classes(self.from_logits, self.ignore_class))
     }
 
     fn take_logits(&mut self, head: Activation) -> bool {

@@ -1,7 +1,10 @@
 //! What an epoch adds up to.
 //!
 //! Sums over samples, kept in f64 and as counts: the mean of an epoch is the mean of its samples,
-//! however they fell into batches.
+//! however they fell into batches. On a GPU the sums of a [`Context`] are added to instead, and no
+//! step waits for them: [`Tally::collect`] brings them here.
+
+use gradus_tensor::Context;
 
 /// Loss and hits of the samples seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,6 +20,17 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds what the kernels of a GPU have added up since the last call, and waits for them: to be
+    /// called before the figures are read, and before another tally begins. Does nothing on the CPU.
+    pub fn collect(&mut self, cx: &mut Context) {
+        let [loss_sum, correct, judged, samples] = cx.sums.take();
+        self.loss_sum += loss_sum;
+        // Counts: whole, and exact in f64 up to 2⁵³.
+        self.correct += correct as u64;
+        self.judged += judged as u64;
+        self.samples += samples as u64;
+    }
+
     /// The mean loss of a sample; NaN before the first.
     #[must_use]
     pub fn loss(&self) -> f64 {

@@ -1,8 +1,8 @@
 //! One layer in the hands of a test: built, planned, run.
 
 use crate::{Init, Layer, Mode, Saved};
-use gradus_tensor::{Context, Device, Shape, Tensor};
-use gradus_testing::{Golden, Tolerance, assert_close};
+use gradus_tensor::{Context, Device, Field, Path, Precision, Shape, Tensor};
+use gradus_testing::{Cases, Golden, Tolerance, assert_close};
 
 /// A layer with its memory.
 #[derive(Debug)]
@@ -14,19 +14,25 @@ pub(crate) struct Trial<L> {
 
 impl<L: Layer> Trial<L> {
     /// Builds the layer for such an x, with seed 0, to be run on that many threads.
-    pub(crate) fn new(mut layer: L, x: Shape, threads: usize) -> Self {
-        layer.build(x, &mut Init::new(&Device::Cpu, 0)).expect("an x that fits");
+    pub(crate) fn new(layer: L, x: Shape, threads: usize) -> Self {
+        Self::on(&Device::Cpu, layer, x, threads)
+    }
+
+    /// The same on that device.
+    pub(crate) fn on(device: &Device, mut layer: L, x: Shape, threads: usize) -> Self {
+        layer.build(x, &mut Init::new(device, 0)).expect("an x that fits");
         let plan = layer.plan(gradus_tensor::Spec::f32(x), Mode::Train).expect("an x that fits");
-        let mut cx = Context::new(Device::Cpu, threads);
-        plan.reserve(&mut cx.workspace);
-        let saved = Saved::allocate(&plan, &Device::Cpu);
+        let mut cx = Context::new(device.clone(), threads);
+        plan.reserve(&mut cx);
+        let saved = Saved::allocate(&plan, device);
+        cx.publish_step();
         Self { layer, cx, saved }
     }
 
     fn y(&self, x: &Tensor) -> Tensor {
         let mut y = Tensor::from_slice(self.saved.output(), &vec![9.0; self.saved.output().len()]);
         y.set_shape(self.layer.output_shape(x.shape()).expect("an x that fits"));
-        y
+        y.on(&self.cx.device)
     }
 
     pub(crate) fn forward(&mut self, x: &Tensor) -> Tensor {
@@ -35,18 +41,75 @@ impl<L: Layer> Trial<L> {
         y
     }
 
+    /// With the memory of inference alone.
     pub(crate) fn infer(&mut self, x: &Tensor) -> Tensor {
         let mut y = self.y(x);
-        self.layer.infer(&mut self.cx, x, &mut y, &mut self.saved);
+        let plan = self.layer.plan(x.spec(), Mode::Infer).expect("an x that fits");
+        plan.reserve(&mut self.cx);
+        let mut saved = Saved::allocate(&plan, &self.cx.device);
+        self.layer.infer(&mut self.cx, x, &mut y, &mut saved);
         y
     }
 
     /// dx; the gradients of the parameters lie in the layer.
     pub(crate) fn backward(&mut self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Tensor {
         let (mut dx, mut dy) = (x.clone(), dy.clone());
-        dx.slice_mut::<f32>().fill(9.0);
+        dx.edit::<f32>(|dx| dx.fill(9.0));
         self.layer.backward(&mut self.cx, x, y, &mut dy, Some(&mut dx), &mut self.saved);
         dx
+    }
+}
+
+/// Holds the layer on a GPU against itself on the CPU, with an x of that shape: y of inference and
+/// training, dx, the gradients, and what training moved. Parameters and buffers are random, and
+/// above 0 where they are variances. Does nothing, saying so, where no GPU opens.
+#[track_caller]
+pub(crate) fn kernels_agree<L: Layer>(what: &str, layer: impl Fn() -> L, x: Shape, sums: usize) {
+    let Some(gpu) = gradus_testing::gpu() else { return };
+    let device = Device::Cuda(gpu.clone());
+    let mut cases = Cases::new(what, 0);
+    let [mut host, mut kernels] =
+        [&Device::Cpu, &device].map(|device| Trial::on(device, layer(), x, 2));
+    let mut drawn = Vec::new();
+    host.layer.visit_mut(&mut Path::default(), &mut |path, field| {
+        let value = field.into_value();
+        let mut values = cases.normal(value.len());
+        if path.as_str().ends_with("variance") {
+            values.iter_mut().for_each(|v| *v = 0.5 + v.abs());
+        }
+        value.write(&values);
+        drawn.push(values);
+    });
+    let mut drawn = drawn.into_iter();
+    kernels.layer.visit_mut(&mut Path::default(), &mut |_, field| {
+        field.into_value().write(&drawn.next().expect("the same fields"));
+    });
+    let mut draw = |shape: Shape| Tensor::from_slice(shape, &cases.normal(shape.len()));
+    let (x, dy) = (draw(x), draw(layer().output_shape(x).expect("an x that fits")));
+    let run = |trial: &mut Trial<L>| {
+        let [x, dy] = [&x, &dy].map(|tensor| tensor.on(&trial.cx.device));
+        let inferred = trial.infer(&x);
+        let y = trial.forward(&x);
+        let dx = trial.backward(&x, &y, &dy);
+        let mut all = vec![
+            ("y of inference".to_owned(), inferred.on(&Device::Cpu)),
+            ("y".to_owned(), y.on(&Device::Cpu)),
+            ("dx".to_owned(), dx.on(&Device::Cpu)),
+        ];
+        trial.layer.visit(&mut Path::default(), &mut |path, field| {
+            all.push(match field {
+                Field::Param(param) => (format!("gradient of {path}"), param.grad.on(&Device::Cpu)),
+                Field::Buffer(tensor) => (path.to_string(), tensor.on(&Device::Cpu)),
+            });
+        });
+        all
+    };
+    let (expected, actual) = (run(&mut host), run(&mut kernels));
+    gpu.synchronize().expect("a sound device");
+    for ((name, expected), (_, actual)) in expected.iter().zip(&actual) {
+        let exact: Vec<f64> = expected.slice::<f32>().iter().map(|&v| f64::from(v)).collect();
+        let tolerance = Tolerance::for_reduction(sums);
+        assert_close(&format!("{what}: {name}"), actual.slice::<f32>(), &exact, tolerance);
     }
 }
 
@@ -72,4 +135,48 @@ pub(crate) fn agrees_with_keras<L: Layer>(golden: &Golden, case: &str, layer: L)
         assert_close(&format!("{case}/{name}"), actual, expected, tolerance);
     }
     y
+}
+
+/// The largest part of itself by which a rounding to that precision moves a number.
+pub(crate) fn unit(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 2f64.powi(-24),
+        Precision::Tf32 => 2f64.powi(-11),
+        Precision::Bf16 => 2f64.powi(-8),
+    }
+}
+
+/// The number as that precision has it, to nearest.
+pub(crate) fn rounded(value: f32, precision: Precision) -> f32 {
+    let dropped = match precision {
+        Precision::F32 => return value,
+        Precision::Tf32 => 13,
+        Precision::Bf16 => 16,
+    };
+    f32::from_bits((value.to_bits() + (1 << (dropped - 1))) & !((1 << dropped) - 1))
+}
+
+/// Holds sums of products against exact ones where both operands were rounded to that precision:
+/// `squares` are the same sums of squared products. A product is off by √2 · unit/√3 of itself or
+/// a bit less, so that three units of the root of the squares are more than three and a half
+/// standard deviations of the sum; for a single product two units are the most there can be.
+#[track_caller]
+pub(crate) fn assert_rounded(
+    what: &str,
+    precision: Precision,
+    actual: &[f32],
+    exact: &[f64],
+    squares: &[f64],
+) {
+    assert_eq!((actual.len(), exact.len()), (squares.len(), squares.len()), "{what}: lengths");
+    let floor = 1e-6 * squares.iter().fold(0.0f64, |m, &s| m.max(s)).sqrt();
+    for (i, ((&actual, &exact), &square)) in actual.iter().zip(exact).zip(squares).enumerate() {
+        let off = (f64::from(actual) - exact).abs();
+        let allowed = 3.0 * unit(precision) * square.sqrt() + floor;
+        assert!(
+            off <= allowed,
+            "{what}: element {i} is {actual}, expected {exact}: off by {off:.3e}, allowed \
+             {allowed:.3e} in {precision:?}"
+        );
+    }
 }

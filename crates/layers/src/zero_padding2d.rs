@@ -10,6 +10,7 @@
 //! ```
 
 pub mod cpu;
+pub mod cuda;
 
 use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError};
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor, fields};
@@ -109,6 +110,11 @@ impl ZeroPadding2D {
     }
 }
 
+/// N, H, W and C.
+fn extents(x: &Tensor) -> [usize; 4] {
+    *x.shape().dims().as_array().expect("an x of the planned shape")
+}
+
 fields! { ZeroPadding2D }
 
 impl Described for ZeroPadding2D {
@@ -147,7 +153,9 @@ impl Layer for ZeroPadding2D {
         let padding = self.options.padding;
         match &cx.device {
             Device::Cpu => cpu::forward(&cx.workspace.pool, padding, x.view(), y.view_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                cuda::forward(gpu, padding, extents(x), x.gpu(), y.gpu_mut());
+            }
         }
     }
 
@@ -167,7 +175,9 @@ impl Layer for ZeroPadding2D {
         let (padding, Some(dx)) = (self.options.padding, dx) else { return };
         match &cx.device {
             Device::Cpu => cpu::backward(&cx.workspace.pool, padding, dy.view(), dx.view_mut()),
-            Device::Cuda(gpu) => match *gpu {},
+            Device::Cuda(gpu) => {
+                cuda::backward(gpu, padding, extents(dx), dy.gpu(), dx.gpu_mut());
+            }
         }
     }
 }

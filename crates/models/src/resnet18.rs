@@ -42,15 +42,30 @@ pub enum Stem {
 /// If `classes` is 0.
 #[must_use]
 pub fn resnet18(stem: Stem, classes: usize) -> Sequential {
+    residual_network(stem, [2, 2, 2, 2], 1, block, classes)
+}
+
+/// A stem, four stages of so many blocks, and what decides. `block` makes one from its filters, its
+/// stride, and whether its shape changes; what it gives has `expansion` times as many channels.
+pub(crate) fn residual_network(
+    stem: Stem,
+    stages: [usize; 4],
+    expansion: usize,
+    block: fn(usize, usize, bool) -> Residual,
+    classes: usize,
+) -> Sequential {
     let start = match stem {
         Stem::ImageNet => normalized(Sequential::new(), 64, 7, 2)
             .add(ReLU::new())
             .add(MaxPooling2D::new(3).strides(2).padding(Padding::from(1))),
         Stem::Cifar => normalized(Sequential::new(), 64, 3, 1).add(ReLU::new()),
     };
-    let stages = [(64, 1), (128, 2), (256, 2), (512, 2)];
-    let blocks = stages.into_iter().flat_map(|(filters, stride)| {
-        [block(filters, stride, filters != 64), block(filters, 1, false)]
+    let blocks = (0..4).flat_map(|stage| {
+        let (filters, stride) = (64 << stage, if stage == 0 { 1 } else { 2 });
+        (0..stages[stage]).map(move |i| match i {
+            0 => block(filters, stride, stride > 1 || expansion > 1),
+            _ => block(filters, 1, false),
+        })
     });
     blocks
         .fold(start, Sequential::add)
@@ -68,7 +83,7 @@ const KAIMING_NORMAL: Initializer = Initializer::VarianceScaling {
 
 /// Two convolutions and the way around them, which is a convolution of its own where the shape
 /// changes.
-fn block(filters: usize, stride: usize, changes: bool) -> Residual {
+pub(crate) fn block(filters: usize, stride: usize, changes: bool) -> Residual {
     let body = normalized(Sequential::new(), filters, 3, stride).add(ReLU::new());
     let block = Residual::new(normalized(body, filters, 3, 1)).activation(Activation::Relu);
     match changes {
@@ -79,7 +94,12 @@ fn block(filters: usize, stride: usize, changes: bool) -> Residual {
 
 /// A convolution and its normalization, whose β makes a bias needless; torchvision's constants, and
 /// its padding: both sides alike, where `same` would move the windows of stride 2 by a pixel.
-fn normalized(chain: Sequential, filters: usize, size: usize, stride: usize) -> Sequential {
+pub(crate) fn normalized(
+    chain: Sequential,
+    filters: usize,
+    size: usize,
+    stride: usize,
+) -> Sequential {
     let convolution = Conv2D::new(filters, size).strides(stride).padding(Padding::from(size / 2));
     chain
         .add(convolution.use_bias(false).kernel_initializer(KAIMING_NORMAL))
@@ -87,8 +107,9 @@ fn normalized(chain: Sequential, filters: usize, size: usize, stride: usize) -> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use gradus_layers::Wanted;
     use gradus_layers::tensor::{Device, Shape};
     use gradus_layers::{Summary, picture};
 
@@ -97,6 +118,14 @@ mod tests {
         model.build_on(images, &Device::Cpu, 42).expect("the shapes fit");
         let summary = Summary::of(&model, images).expect("the shapes fit");
         (model, summary)
+    }
+
+    /// What a network would hold, moving statistics included, of which nothing is made.
+    pub(crate) fn numbers(mut model: Sequential) -> usize {
+        let wanted = Wanted::at_most(0);
+        let images = Shape::new(&[1, 224, 224, 3]);
+        model.build_to_be_filled(images, &Device::Cpu, &wanted).expect("the shapes fit");
+        wanted.numbers()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a call may use besides its arguments.
 
-use crate::{Device, Pool, Profile, Shape, Spec, Tensor};
+use crate::{Device, Pool, Precision, Profile, Shape, Spec, Sums, Tensor};
+use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
 /// or infers. The fields are public so that they can be borrowed separately.
@@ -12,20 +13,67 @@ pub struct Context {
     pub workspace: Workspace,
     /// What changes every step.
     pub step: StepScalars,
+    /// What kernels of a GPU add up over the steps: losses and hits.
+    pub sums: Sums,
     /// Where the time goes, for those who want to know: measured only if there is one.
     pub profile: Option<Profile>,
     /// Whether passes over memory may be done together, which changes no bit: a large kernel is
     /// then updated while its gradient comes about, and that gradient is nowhere to be read.
     /// `true` unless set.
     pub fused: bool,
+    /// How exact products are on a GPU: read by convolutions and dense layers whenever they work.
+    /// A device without tensor cores for it (before 8.0) stays exact. [`Precision::F32`] unless
+    /// set.
+    pub precision: Precision,
+    /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
+    /// `true` unless set.
+    pub graphs: bool,
+    /// `step` where the kernels of a GPU read it.
+    published: Option<DeviceBuffer>,
 }
 
 impl Context {
     /// A context on `device` with that many threads (0: as many as there are cores).
     #[must_use]
     pub fn new(device: Device, threads: usize) -> Self {
-        let (workspace, step) = (Workspace::new(threads), StepScalars::default());
-        Self { device, workspace, step, profile: None, fused: true }
+        let (workspace, step) = (Workspace::on(&device, threads), StepScalars::default());
+        let published = match &device {
+            Device::Cpu => None,
+            Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
+        };
+        let sums = Sums::on(&device);
+        let (profile, precision) = (None, Precision::F32);
+        Self { device, workspace, step, sums, profile, fused: true, precision, graphs: true, published }
+    }
+
+    /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each
+    /// step. It is not an argument of theirs because a recorded step is launched again and again
+    /// with the arguments it was recorded with. Does nothing on the CPU.
+    pub fn publish_step(&mut self) {
+        if let Some(published) = &mut self.published {
+            published.upload(&[self.step]);
+        }
+    }
+
+    /// What a GPU had to say since the last call; the CPU has nothing. Asked once a step, because
+    /// the verbs of a step return nothing.
+    ///
+    /// # Errors
+    /// The first thing that went wrong on the GPU.
+    pub fn check(&self) -> Result<(), CudaError> {
+        match &self.device {
+            Device::Cpu => Ok(()),
+            Device::Cuda(gpu) => gpu.check(),
+        }
+    }
+
+    /// What [`Context::publish_step`] published last.
+    ///
+    /// # Panics
+    /// On the CPU.
+    #[must_use]
+    pub fn published_step(&self) -> GpuView<'_, StepScalars> {
+        self.published.as_ref().expect("a context on a GPU").view(1)
     }
 }
 
@@ -47,7 +95,12 @@ impl Workspace {
     /// That many threads (0: as many as there are cores), and no scratch yet.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        let (scratch, desks) = (Scratch::default(), Scratch::default());
+        Self::on(&Device::Cpu, threads)
+    }
+
+    /// The same with what threads share on `device`.
+    fn on(device: &Device, threads: usize) -> Self {
+        let (scratch, desks) = (Scratch::on(device), Scratch::default());
         Self { pool: Pool::new(threads), scratch, desks, exact: false }
     }
 
@@ -71,13 +124,22 @@ const LINE: usize = 16;
 /// Memory that any verb may use and none may rely on afterwards. Grown while planning, never in a
 /// step.
 #[derive(Debug, Default)]
-pub struct Scratch(Tensor);
+pub struct Scratch {
+    memory: Tensor,
+    device: Device,
+}
 
 impl Scratch {
+    /// None yet, on that device.
+    #[must_use]
+    pub fn on(device: &Device) -> Self {
+        Self { memory: Tensor::zeros(Spec::f32(Shape::new(&[0])), device), device: device.clone() }
+    }
+
     /// Makes room for `len` floats. What was in it is lost.
     pub fn reserve(&mut self, len: usize) {
-        if len > self.0.len() {
-            self.0 = Tensor::zeros(Spec::f32(Shape::new(&[len])), &Device::Cpu);
+        if len > self.memory.len() {
+            self.memory = Tensor::zeros(Spec::f32(Shape::new(&[len])), &self.device);
         }
     }
 
@@ -87,13 +149,32 @@ impl Scratch {
     /// If less was reserved: the plan promised too little.
     #[must_use]
     pub fn take(&mut self, len: usize) -> &mut [f32] {
-        let reserved = self.0.len();
+        self.expect(len);
+        &mut self.memory.slice_mut()[..len]
+    }
+
+    /// `len` floats with arbitrary contents, for the kernels of a GPU.
+    ///
+    /// # Panics
+    /// If less was reserved, or the scratch is on the CPU.
+    #[must_use]
+    pub fn take_gpu(&mut self, len: usize) -> GpuViewMut<'_, f32> {
+        self.expect(len);
+        let all = self.memory.gpu_mut();
+        match all.is_empty() {
+            true => all,
+            false => all.split_at(len).0,
+        }
+    }
+
+    fn expect(&self, len: usize) {
+        let reserved = self.memory.len();
         assert!(len <= reserved, "{len} floats of scratch are used, the plan reserved {reserved}");
-        &mut self.0.slice_mut()[..len]
     }
 }
 
 /// The numbers that change every step: read by dropout and by the optimizer.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepScalars {
     /// Optimizer updates made so far.

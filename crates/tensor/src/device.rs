@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn a_device_is_named_as_on_the_command_line() {
         assert_eq!("cpu".parse(), Ok(Device::Cpu));
-        let cuda = CudaError::NotBuilt { ordinal: 1 };
-        assert_eq!("cuda:1".parse::<Device>(), Err(DeviceError::Cuda(cuda)));
+        let far = "cuda:64".parse::<Device>();
+        assert!(matches!(far, Err(DeviceError::Cuda(_))), "{far:?}");
         for wrong in ["gpu", "cuda:x", "cpu:1", ""] {
             assert!(matches!(wrong.parse::<Device>(), Err(DeviceError::Unknown { .. })), "{wrong}");
         }

@@ -8,6 +8,7 @@
 //! | [`Param`], [`Fields`] | a learnable tensor, and the names of all that an object owns |
 //! | [`Offer`] | an update that is made where the gradient comes about, if it can be |
 //! | [`Context`], [`Workspace`] | what a call may use besides its arguments |
+//! | [`Precision`] | to what products are rounded on a GPU |
 //! | [`Pool`] | threads, fixed in number, whose results never depend on that number |
 //! | [`simd`] | one source of vector code, compiled for each instruction set |
 //! | [`Profile`] | where the time goes, for those who want to know |
@@ -30,10 +31,12 @@ mod device;
 mod fields;
 mod offer;
 mod parallel;
+mod precision;
 mod profile;
 mod real;
 mod shape;
 pub mod simd;
+mod sums;
 mod tensor;
 
 pub use context::{Context, Scratch, StepScalars, Workspace};
@@ -44,7 +47,9 @@ pub use gradus_random as random;
 pub use ndarray;
 pub use offer::{Offer, TileUpdate};
 pub use parallel::{Chunks, Parts, Pool};
+pub use precision::Precision;
 pub use profile::{Phase, Profile, Span, Work};
 pub use real::Real;
 pub use shape::{DType, Element, Shape, Spec};
+pub use sums::Sums;
 pub use tensor::Tensor;

@@ -3,7 +3,7 @@
 //! Off unless a [`Context`] is given a [`Profile`]: then whoever calls another by name measures it.
 //! Places are nested as the network is: the time of a container holds that of its layers.
 
-use crate::Context;
+use crate::{Context, Device};
 use std::time::{Duration, Instant};
 
 /// What was being done.
@@ -102,19 +102,28 @@ impl Context {
         f: impl FnOnce(&mut Self) -> R,
     ) -> R {
         let Some(profile) = &mut self.profile else { return f(self) };
-        let (outer, start) = (profile.enter(name), Instant::now());
+        let outer = profile.enter(name);
+        self.wait();
+        let start = Instant::now();
         let result = f(self);
+        self.wait();
         if let Some(profile) = &mut self.profile {
             profile.leave(outer, phase, start.elapsed(), work);
         }
         result
+    }
+
+    /// A GPU works on while the host goes ahead: its time is known when it is done.
+    fn wait(&self) {
+        if let Device::Cuda(gpu) = &self.device {
+            gpu.wait();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Device;
 
     #[test]
     fn places_are_nested_and_calls_add_up() {

@@ -35,16 +35,21 @@ impl Shape {
         usize::from(self.rank)
     }
 
-    /// How many numbers there are: the product of the extents, 1 for rank 0.
+    /// How many numbers there are: the product of the extents, 1 for rank 0. What is more than can
+    /// be counted is as many as can be.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.dims().iter().product()
+        // An extent of 0 makes it 0, however large the others are.
+        match self.is_empty() {
+            true => 0,
+            false => self.dims().iter().fold(1, |n: usize, extent| n.saturating_mul(*extent)),
+        }
     }
 
     /// Whether some extent is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.dims().contains(&0)
     }
 
     /// The innermost extent: channels of an image, units of a dense layer. 1 for rank 0.
@@ -149,7 +154,7 @@ impl Spec {
     /// Memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.shape.len() * self.dtype.bytes()
+        self.shape.len().saturating_mul(self.dtype.bytes())
     }
 }
 
@@ -165,6 +170,13 @@ mod tests {
         assert_eq!(shape.to_string(), "(15, 128, 64, 3)");
         assert_eq!(Shape::new(&[]).len(), 1);
         assert!(Shape::new(&[4, 0]).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_as_much_as_can_be() {
+        let shape = Shape::new(&[usize::MAX, 3]);
+        assert_eq!((shape.len(), Spec::f32(shape).bytes()), (usize::MAX, usize::MAX));
+        assert_eq!(Shape::new(&[usize::MAX, 3, 0]).len(), 0);
     }
 
     #[test]

@@ -10,9 +10,11 @@
 mod cases;
 mod close;
 mod golden;
+mod gpu;
 mod gradcheck;
 
 pub use cases::Cases;
 pub use close::{Tolerance, assert_close};
 pub use golden::{Golden, test_data};
+pub use gpu::gpu;
 pub use gradcheck::gradcheck;

@@ -9,6 +9,7 @@ mod model_checkpoint;
 mod monitor;
 mod reduce_lr_on_plateau;
 mod template;
+mod tensor_board;
 mod terminate_on_nan;
 
 pub use csv_logger::CSVLogger;
@@ -16,4 +17,5 @@ pub use early_stopping::EarlyStopping;
 pub use learning_rate_scheduler::LearningRateScheduler;
 pub use model_checkpoint::ModelCheckpoint;
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use tensor_board::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;

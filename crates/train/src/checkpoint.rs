@@ -293,15 +293,14 @@ fn tensor_name(callback: usize, i: usize) -> String {
 
 impl Model {
     /// Takes the state of a run from its checkpoint: everything is checked before anything is
-    /// changed.
+    /// changed. Only a disk that fails in between leaves weights of which some are the file's.
     pub(crate) fn resume(
         &mut self,
         checkpoint: &Checkpoint,
         now: &Identity,
         fit: &mut Fit<'_>,
     ) -> Result<Position, Error> {
-        let file = TensorsFile::read(&checkpoint.path).map_err(CheckpointError::from)?;
-        let contents = file.contents().map_err(CheckpointError::from)?;
+        let contents = TensorsFile::open(&checkpoint.path).map_err(CheckpointError::from)?;
         let about: About = contents.about().map_err(CheckpointError::from)?;
         let was = checkpoint.snapshot(about.checkpoint)?;
         if about.model != self.description() {
@@ -328,8 +327,8 @@ impl Model {
             let into = metric.sums_mut().iter_mut();
             into.zip(sums).for_each(|(into, Exact(sum))| *into = *sum);
         }
-        contents.fill(&mut self.network);
-        contents.fill(training.step.optimizer_mut());
+        contents.fill(&mut self.network).map_err(CheckpointError::from)?;
+        contents.fill(training.step.optimizer_mut()).map_err(CheckpointError::from)?;
         training.rate = was.rate.map(|Exact(rate)| rate as f32);
         training.before = was.updates_before.min(was.updates);
         self.context.step.step = was.updates;

@@ -3,6 +3,7 @@
 use crate::plot::PlotError;
 use crate::{CheckpointError, ModelError, WriteError};
 use gradus_layers::ShapeError;
+use gradus_tensor::gpu::CudaError;
 use std::path::{Path, PathBuf};
 
 /// Why a model could not be trained, evaluated, saved or loaded.
@@ -15,6 +16,9 @@ pub enum Error {
     /// The network: layers that do not fit together, or not the input.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The GPU: not enough memory on it, or something it reports.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -44,6 +48,14 @@ pub enum Error {
         expected: [usize; 3],
         /// What the data gives.
         found: [usize; 3],
+    },
+    /// A picture has not the channels that the network takes.
+    #[error("the network takes pictures of {expected} channels, this one has {found}")]
+    Channels {
+        /// Channels that the network was built for.
+        expected: usize,
+        /// Channels of the picture.
+        found: usize,
     },
     /// The data has other classes than the network has outputs.
     #[error("the network has {expected} outputs, the data has {found} classes: {names}")]

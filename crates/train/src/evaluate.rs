@@ -61,6 +61,7 @@ impl Model {
         steps: Option<usize>,
     ) -> Result<Evaluation, Error> {
         self.plan_for(data)?;
+        let _ = self.context.sums.take();
         let steps = steps.unwrap_or(data.batches());
         self.evaluate_epoch(data, 0, steps)
     }
@@ -94,6 +95,8 @@ impl Model {
                 count(confusion, training.step.loss(), threshold, answers, batch.targets);
             }
         }
+        tally.collect(&mut self.context);
+        self.context.check()?;
         if tally.samples == 0 {
             return Err(Error::NoBatches);
         }

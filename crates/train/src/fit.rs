@@ -18,8 +18,12 @@ use crate::{
     Verbosity,
 };
 use gradus_layers::Tally;
-use gradus_tensor::{Phase, Work};
+use gradus_tensor::{Device, Phase, Work};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Reading the figures of a GPU waits for it, so that they are read after every so many steps: what
+/// is shown, and what callbacks see at the end of a step, may be as old.
+const READ_EVERY: usize = 10;
 
 /// The arguments of Keras's `fit`.
 pub struct Fit<'a> {
@@ -182,6 +186,8 @@ impl Model {
             self.plan_for(&**validation)?;
         }
         self.training.as_mut().ok_or(Error::NotCompiled)?.step.weigh_classes(&fit.class_weight)?;
+        // What a run that ended in an error left on a GPU.
+        let _ = self.context.sums.take();
         self.history = History::default();
         fit.callbacks.iter_mut().try_for_each(|callback| callback.fit_start())?;
         let steps = fit.steps_per_epoch.unwrap_or(data.batches());
@@ -231,10 +237,13 @@ impl Model {
             self.tell(session, epoch, |callback, run, control| callback.step_end(run, control))?;
             let interrupted = session.is_interrupted();
             if interrupted || session.is_due(self.updates()) {
+                self.read_figures(&mut session.at);
                 self.save_checkpoint(session)?;
             }
             session.heed(interrupted)?;
         }
+        self.read_figures(&mut session.at);
+        self.context.check()?;
         session.look_for_missing_steps(data)
     }
 
@@ -249,11 +258,12 @@ impl Model {
         let at = &mut session.at;
         self.context.step.learning_rate = training.learning_rate(self.context.step.step);
         training.step.train(&mut self.network, &mut self.context, batch, &mut at.tally);
+        self.context.check()?;
         at.step += 1;
-        at.logs.set("loss", at.tally.loss());
-        if training.step.loss().accuracy().is_some() {
-            at.logs.set("accuracy", at.tally.accuracy());
+        if self.context.device == Device::Cpu || at.step % READ_EVERY == 1 {
+            self.read_figures(at);
         }
+        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         if !training.metrics.is_empty() {
             let (answers, weights) = training.step.answers(&self.network, &self.context);
             training.metrics.update(answers, batch.targets, weights);
@@ -263,6 +273,19 @@ impl Model {
         }
         session.progress.step(batch.images.dim().0, || session.at.logs.entries());
         Ok(())
+    }
+
+    /// Brings the figures of the epoch up to the last step.
+    fn read_figures(&mut self, at: &mut Position) {
+        let Some(training) = &self.training else { return };
+        at.tally.collect(&mut self.context);
+        if at.tally.samples == 0 {
+            return;
+        }
+        at.logs.set("loss", at.tally.loss());
+        if training.step.loss().accuracy().is_some() {
+            at.logs.set("accuracy", at.tally.accuracy());
+        }
     }
 
     /// Asks for a batch; the time that takes is time in which nothing is computed.

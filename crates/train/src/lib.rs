@@ -8,6 +8,7 @@
 //! | early stopping, learning rate on a plateau | [`EarlyStopping`], [`ReduceLROnPlateau`] |
 //! | the table of epochs, its CSV and its plots | [`History`], [`plot`] |
 //! | accuracy, precision, recall, F1, AUC | [`metrics`] |
+//! | what is on a picture | [`load`], [`Classifier`] |
 //! | models on disk, versions | [`Model::save`], [`Model::load`], in `save.rs` |
 //!
 //! Where batches come from is a trait, [`Batches`]; the loader of `gradus-data` implements it.
@@ -18,6 +19,7 @@ mod batches;
 mod callback;
 mod callbacks;
 mod checkpoint;
+mod classifier;
 mod confusion_matrix;
 mod error;
 mod evaluate;
@@ -33,6 +35,7 @@ mod not_finite;
 pub mod plot;
 mod profile;
 mod progress;
+mod recorded;
 mod save;
 mod step;
 mod subnormal;
@@ -42,14 +45,15 @@ pub use batches::{Batch, Batches};
 pub use callback::{Callback, CallbackState, Control, Logs, Run};
 pub use callbacks::{
     CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
-    TerminateOnNaN,
+    TensorBoard, TerminateOnNaN,
 };
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use classifier::{Answer, Classifier, Picture, load};
 pub use confusion_matrix::{ClassReport, ConfusionMatrix};
 pub use error::Error;
 pub use evaluate::Evaluation;
 pub use fit::Fit;
-pub use gradus_data::{WriteError, write_beside};
+pub use gradus_data::{WriteError, write_beside, write_version};
 pub use history::{History, Mode};
 pub use interrupt::on_signals;
 pub use memory::{Memory, Planned};
@@ -60,4 +64,4 @@ pub use profile::ProfileTable;
 pub use progress::{Progress, Verbosity};
 pub use save::ModelError;
 pub use step::Step;
-pub use tensors_file::TensorsError;
+pub use tensors_file::{Tensors, TensorsError, TensorsFile};

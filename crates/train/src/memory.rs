@@ -1,9 +1,11 @@
 //! Input, output and everything between, for batches up to a size.
 
-use crate::Batch;
+use crate::available::afford;
+use crate::{Batch, Error};
 use gradus_layers::{Activation, Layer, Mode, Plan, Saved, Sequential, ShapeError, argmax};
-use gradus_tensor::{Context, Shape, Spec, Tensor};
-use ndarray::{ArrayView1, ArrayView4, Ix2, Ix4};
+use gradus_tensor::gpu::{CudaError, Feed, Gpu};
+use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
+use ndarray::{ArrayView1, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 
 /// The memory of a network at work. A smaller batch uses the front of it.
 #[derive(Debug)]
@@ -17,7 +19,13 @@ pub struct Memory {
     pub(crate) y: Tensor,
     /// y behind the closing activation: probabilities, where y are logits.
     answers: Tensor,
+    /// The same on the CPU.
+    told: Tensor,
+    /// `weights` on the CPU.
+    counts: Vec<f32>,
     pub(crate) saved: Saved,
+    /// How images, targets and weights come to a GPU.
+    feeds: Option<[Feed; 3]>,
 }
 
 /// Memory that is planned and not yet made.
@@ -56,29 +64,58 @@ impl Planned {
         self
     }
 
-    /// How much that is, on that many threads.
+    /// How much that is, in that context.
     #[must_use]
-    pub fn bytes(&self, threads: usize) -> u64 {
-        let scratch = self.plan.scratch + threads * self.plan.desk;
+    pub fn bytes(&self, cx: &Context) -> u64 {
+        let scratch = match cx.device {
+            Device::Cpu => self.plan.scratch + cx.workspace.pool.threads() * self.plan.desk,
+            Device::Cuda(_) => self.plan.gpu_scratch,
+        };
         let floats = scratch + self.input.len() + self.input.batch();
         (4 * floats + 3 * self.plan.output.bytes() + self.plan.bytes()) as u64
     }
 
+    /// Refuses what the machine cannot afford, together with that many bytes besides. What does not
+    /// fit on a GPU shows when it is made.
+    pub(crate) fn afford(&self, cx: &Context, besides: u64) -> Result<(), Error> {
+        match cx.device {
+            Device::Cpu => afford(self.bytes(cx) + besides, self.input.batch()),
+            Device::Cuda(_) => Ok(()),
+        }
+    }
+
     /// Makes the memory.
-    #[must_use]
-    pub fn make(self, cx: &mut Context) -> Memory {
+    ///
+    /// # Errors
+    /// If a GPU has not as much, or the system gives none that it may reach.
+    pub fn make(self, cx: &mut Context) -> Result<Memory, CudaError> {
         let Self { input, targets, plan } = self;
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(cx);
         let zeros = |spec| Tensor::zeros(spec, &cx.device);
-        Memory {
+        let weights = Spec::f32(Shape::new(&[input.batch()]));
+        let feeds = |gpu: &Gpu| {
+            let feed = |shape: Shape| Feed::new(gpu, Spec::f32(shape).bytes());
+            Ok([feed(input)?, feed(targets)?, feed(weights.shape)?])
+        };
+        let memory = Memory {
             largest: input,
             x: zeros(Spec::f32(input)),
             targets: zeros(Spec::f32(targets)),
-            weights: zeros(Spec::f32(Shape::new(&[input.batch()]))),
+            weights: zeros(weights),
             y: zeros(plan.output),
             answers: zeros(plan.output),
+            told: Tensor::zeros(plan.output, &Device::Cpu),
+            counts: vec![0.0; input.batch()],
             saved: Saved::allocate(&plan, &cx.device),
+            feeds: match &cx.device {
+                Device::Cpu => None,
+                Device::Cuda(gpu) => Some(feeds(gpu)?),
+            },
+        };
+        if let Device::Cuda(gpu) = &cx.device {
+            gpu.check()?;
         }
+        Ok(memory)
     }
 }
 
@@ -101,46 +138,67 @@ impl Memory {
         if n != self.x.shape().batch() {
             self.x.set_shape(self.largest.with_batch(n));
             self.saved.set_batch(n);
-            self.y.set_shape(self.saved.output());
-            self.answers.set_shape(self.saved.output());
+            for tensor in [&mut self.y, &mut self.answers, &mut self.told] {
+                tensor.set_shape(self.saved.output());
+            }
             self.targets.set_shape(self.targets.shape().with_batch(n));
             self.weights.set_shape(Shape::new(&[n]));
         }
-        self.x.view_mut::<f32, Ix4>().assign(&images);
+        write(&mut self.x, self.feeds.as_mut().map(|feeds| &mut feeds[0]), |x| {
+            ArrayViewMut4::from_shape(images.raw_dim(), x).expect("the shape of x").assign(&images);
+        });
     }
 
     /// Copies the targets and weights of the same batch in; a sample also counts as much as its
     /// class, where classes have weights.
     pub(crate) fn load_targets(&mut self, batch: &Batch<'_>, class_weight: &[f32]) {
-        self.targets.view_mut::<f32, Ix2>().assign(&batch.targets);
-        let weights = self.weights.slice_mut::<f32>();
+        let n = batch.targets.dim().0;
+        let counts = &mut self.counts[..n];
         match &batch.weights {
-            Some(given) => weights.iter_mut().zip(given).for_each(|(w, given)| *w = *given),
-            None => weights.fill(1.0),
+            Some(given) => counts.iter_mut().zip(given).for_each(|(w, given)| *w = *given),
+            None => counts.fill(1.0),
         }
         if !class_weight.is_empty() {
-            for (weight, target) in weights.iter_mut().zip(batch.targets.rows()) {
+            for (weight, target) in counts.iter_mut().zip(batch.targets.rows()) {
                 // A sample of no class counts as it is.
                 let of_class = class(target).and_then(|class| class_weight.get(class));
                 *weight *= of_class.copied().unwrap_or(1.0);
             }
         }
+        let [targets, weights] = match &mut self.feeds {
+            Some([_, targets, weights]) => [Some(targets), Some(weights)],
+            None => [None, None],
+        };
+        write(&mut self.targets, targets, |into| {
+            let into = ArrayViewMut2::from_shape(batch.targets.raw_dim(), into);
+            into.expect("the shape of the targets").assign(&batch.targets);
+        });
+        write(&mut self.weights, weights, |into| into.copy_from_slice(counts));
     }
 
     /// How much each sample of the batch counts.
     pub(crate) fn weights(&self) -> ArrayView1<'_, f32> {
-        ArrayView1::from(self.weights.slice())
+        ArrayView1::from(&self.counts[..self.weights.len()])
     }
 
     /// What [`Memory::answer`] worked out last.
     pub(crate) fn answered(&self) -> &Tensor {
-        &self.answers
+        &self.told
     }
 
     /// Works out what the network answers: y with its closing activation `head`, one row a sample.
     pub(crate) fn answer(&mut self, head: Activation, cx: &Context) {
-        self.answers.slice_mut::<f32>().copy_from_slice(self.y.slice());
+        self.answers.copy_from(&self.y);
         head.forward(cx, &mut self.answers);
+        self.told.copy_from(&self.answers);
+    }
+}
+
+/// Writes a tensor by `fill`, through the feed if it lies on a GPU.
+fn write(tensor: &mut Tensor, feed: Option<&mut Feed>, fill: impl FnOnce(&mut [f32])) {
+    match feed {
+        None => fill(tensor.slice_mut()),
+        Some(feed) => tensor.write_through(feed, fill),
     }
 }
 

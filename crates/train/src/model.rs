@@ -3,12 +3,12 @@
 //! The words are Keras's. What they do stands elsewhere: a step in `step.rs`, the loop in
 //! `fit.rs`, evaluation in `evaluate.rs`, files in `save.rs`.
 
-use crate::available::afford;
 use crate::metrics::{Metric, Metrics};
 use crate::{Batches, Error, History, Memory, Planned, Step};
-use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary};
+use gradus_data::Interpolation;
+use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary, Wanted};
 use gradus_optim::Optimizer;
-use gradus_tensor::{Context, Fields, Shape};
+use gradus_tensor::{Context, FieldMut, Fields, Path, Shape, Tensor};
 use ndarray::{Array2, ArrayView4, Axis};
 
 /// A network with its parameters, and all it needs to learn and to answer.
@@ -19,6 +19,7 @@ pub struct Model {
     pub(crate) image: [usize; 3],
     pub(crate) classes: Vec<String>,
     pub(crate) rescale: f32,
+    pub(crate) interpolation: Interpolation,
     pub(crate) context: Context,
     pub(crate) training: Option<Training>,
     pub(crate) history: History,
@@ -57,19 +58,39 @@ impl Model {
         mut context: Context,
         seed: u64,
     ) -> Result<Self, ShapeError> {
-        let [h, w, c] = image;
-        network.build_on(Shape::new(&[1, h, w, c]), &context.device, seed)?;
+        network.build_on(input(image, 1), &context.device, seed)?;
         context.step.seed = seed;
-        Ok(Self {
+        Ok(Self::of(network, image, context))
+    }
+
+    /// Builds the network with parameters that are to come from a file, through
+    /// [`Model::fields_mut`]. If `wanted` is not met then, the model is not to be used.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn build_to_be_filled(
+        mut network: Sequential,
+        image: [usize; 3],
+        context: Context,
+        wanted: &Wanted,
+    ) -> Result<Self, ShapeError> {
+        network.build_to_be_filled(input(image, 1), &context.device, wanted)?;
+        Ok(Self::of(network, image, context))
+    }
+
+    /// A network that is built.
+    fn of(network: Sequential, image: [usize; 3], context: Context) -> Self {
+        Self {
             network,
             image,
             classes: Vec::new(),
             rescale: 1.0,
+            interpolation: Interpolation::Nearest,
             context,
             training: None,
             history: History::default(),
             asked: None,
-        })
+        }
     }
 
     /// The names of the outputs; kept with the saved model, so that it can answer in words.
@@ -84,6 +105,14 @@ impl Model {
     #[must_use]
     pub fn with_rescale(mut self, rescale: f32) -> Self {
         self.rescale = rescale;
+        self
+    }
+
+    /// How images were resized before training; nearest, Keras's default, unless said. Kept with the
+    /// saved model.
+    #[must_use]
+    pub fn with_interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = interpolation;
         self
     }
 
@@ -119,6 +148,7 @@ impl Model {
         weighted_metrics: Vec<Box<dyn Metric>>,
     ) -> Result<(), Error> {
         self.network.split_head(|head| loss.take_logits(head));
+        self.make_gradients();
         let (loss, optimizer) = (Box::new(loss), Box::new(optimizer));
         let input = self.input(1);
         let step = Step::new(&self.network, input, &mut self.context, loss, optimizer)?;
@@ -129,6 +159,18 @@ impl Model {
             metrics: Metrics::new(metrics, weighted_metrics),
         });
         Ok(())
+    }
+
+    /// Room for the gradients, where the parameters came from a file to be asked only.
+    fn make_gradients(&mut self) {
+        let device = &self.context.device;
+        self.network.visit_mut(&mut Path::default(), &mut |_, field| {
+            if let FieldMut::Param(param) = field
+                && param.grad.len() != param.value.len()
+            {
+                param.grad = Tensor::zeros(param.value.spec(), device);
+            }
+        });
     }
 
     /// The table of layers, as Keras prints it.
@@ -161,6 +203,12 @@ impl Model {
     pub fn set_fused(&mut self, fused: bool) {
         self.network.set_fused(fused);
         self.context.fused = fused;
+    }
+
+    /// Whether a GPU may record a training step and launch it as a whole, which takes the host less
+    /// time and changes no bit. Default: yes. Takes effect with the next step.
+    pub fn set_graphs(&mut self, graphs: bool) {
+        self.context.graphs = graphs;
     }
 
     /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently.
@@ -203,6 +251,12 @@ impl Model {
     #[must_use]
     pub fn rescale(&self) -> f32 {
         self.rescale
+    }
+
+    /// How images are resized for it.
+    #[must_use]
+    pub fn interpolation(&self) -> Interpolation {
+        self.interpolation
     }
 
     /// The names of its outputs, if it was given any.
@@ -251,15 +305,16 @@ impl Model {
         let input = self.input(n);
         if !self.asked.as_ref().is_some_and(|memory| memory.holds(n)) {
             let planned = Planned::new(&self.network, input, Mode::Infer)?;
-            afford(planned.bytes(self.context.workspace.pool.threads()), n)?;
-            self.asked = Some(planned.make(&mut self.context));
+            planned.afford(&self.context, 0)?;
+            self.asked = Some(planned.make(&mut self.context)?);
         }
         let memory = self.asked.as_mut().expect("made just now");
         memory.load(images);
-        let Memory { x, y, saved, .. } = memory;
+        let Memory { x, y, saved, .. } = &mut *memory;
         self.network.infer(&mut self.context, x, y, saved);
-        self.network.head().forward(&self.context, y);
-        Ok(y.rows::<f32>().to_owned())
+        memory.answer(self.network.head(), &self.context);
+        self.context.check()?;
+        Ok(memory.answered().rows::<f32>().to_owned())
     }
 
     /// The answers for `steps` batches of the data, or all of them, in the order in which they come:
@@ -315,9 +370,13 @@ impl Model {
     }
 
     fn input(&self, n: usize) -> Shape {
-        let [h, w, c] = self.image;
-        Shape::new(&[n, h, w, c])
+        input(self.image, n)
     }
+}
+
+/// The shape of a batch of `n`.
+fn input([h, w, c]: [usize; 3], n: usize) -> Shape {
+    Shape::new(&[n, h, w, c])
 }
 
 /// The paths of all layers in the innermost container that the path leads to.

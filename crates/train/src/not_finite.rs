@@ -34,7 +34,7 @@ impl fmt::Display for NotFinite {
 }
 
 fn lost(place: impl FnOnce() -> String, numbers: &Tensor) -> Option<NotFinite> {
-    let numbers = numbers.slice::<f32>();
+    let numbers = numbers.numbers::<f32>();
     let index = numbers.iter().position(|value| !value.is_finite())?;
     Some(NotFinite { place: place(), index, value: numbers[index] })
 }

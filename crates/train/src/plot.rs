@@ -18,6 +18,7 @@ mod font;
 mod heatmap;
 mod pen;
 mod raster;
+mod sheet;
 
 use crate::history::{History, Mode};
 use crate::{WriteError, write_beside};
@@ -33,6 +34,8 @@ use plotters_backend::DrawingBackend;
 use raster::Raster;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+pub use sheet::{Card, contact_sheet};
 
 /// With more epochs than this, markers would hide the lines.
 const MARKED_EPOCHS: usize = 50;
@@ -185,6 +188,15 @@ pub(crate) fn plot_confusion(classes: &[String], counts: &[u64], subtitle: Strin
     }))
 }
 
+/// A PNG file of \[height, width, 3\].
+fn encode(pixels: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
+    let mut png = Vec::new();
+    PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
+        .write_image(pixels, width, height, image::ExtendedColorType::Rgb8)
+        .expect("a PNG in memory");
+    png
+}
+
 impl Plot {
     /// Saves the picture, beside and renamed, in the format that the name ends with.
     ///
@@ -236,11 +248,7 @@ impl Plot {
             let area = Raster::new(&mut pixels, self.size()).into_drawing_area();
             self.draw(&Pen(&area));
         }
-        let mut png = Vec::new();
-        PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
-            .write_image(&pixels, width, height, image::ExtendedColorType::Rgb8)
-            .expect("a PNG in memory");
-        png
+        encode(&pixels, (width, height))
     }
 
     fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) {

@@ -7,22 +7,27 @@
 //!   2/  …                    the next save
 //! ```
 //!
-//! A version is written under a hidden name beside the others, synced, and renamed to the next
-//! free number, so that a server that watches the folder never sees half a model.
+//! A version is published as a whole, so that a server that watches the folder never sees half a
+//! model: [`write_version`].
 
 use crate::tensors_file::{Tensors, TensorsError, TensorsFile};
-use crate::{Error, Model, WriteError, write_beside};
-use gradus_layers::{Config, ConfigError, Described, Layer, Registry, Sequential, ShapeError};
+use crate::{Error, Model, WriteError, write_beside, write_version};
+use gradus_data::Interpolation;
+use gradus_layers::{
+    Config, ConfigError, Described, Layer, Registry, Sequential, ShapeError, Wanted,
+};
 use gradus_tensor::{Context, Fields, Path as Name, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs::{self, File};
-use std::hash::{BuildHasher as _, RandomState};
-use std::io;
+use serde_json::value::RawValue;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The version of what stands in `model.json`.
 const FORMAT: u32 = 1;
+/// The longest description that is read; that of a network of a thousand layers is a third of it.
+const DESCRIPTION: usize = 1 << 19;
 
 /// `model.json`.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -33,8 +38,33 @@ pub(crate) struct Description {
     image_shape: [usize; 3],
     /// What pixels are multiplied with.
     rescale: f32,
+    /// How images are resized: Keras's default, where it is not said.
+    #[serde(default, with = "interpolation", skip_serializing_if = "is_nearest")]
+    interpolation: Interpolation,
     classes: Vec<String>,
     network: Config,
+}
+
+fn is_nearest(interpolation: &Interpolation) -> bool {
+    *interpolation == Interpolation::Nearest
+}
+
+/// By its Keras name.
+mod interpolation {
+    use gradus_data::Interpolation;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(it: &Interpolation, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(it.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Interpolation, D::Error> {
+        let name = String::deserialize(from)?;
+        let unknown = || D::Error::custom(format!("no interpolation is called {name:?}"));
+        Interpolation::named(&name).ok_or_else(unknown)
+    }
 }
 
 /// What stands beside the tensors of a single file.
@@ -44,6 +74,13 @@ pub(crate) struct About {
     /// The state of a run, if it is a checkpoint.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(crate) checkpoint: Value,
+}
+
+/// The part of it that says what the model is; what a run adds may be long.
+#[derive(Deserialize)]
+struct AboutModel<'a> {
+    #[serde(borrow)]
+    model: &'a RawValue,
 }
 
 /// Why a saved model cannot be loaded.
@@ -94,20 +131,23 @@ impl Model {
     /// # Errors
     /// If something cannot be written. No version appears then.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<PathBuf, Error> {
-        let folder = folder.as_ref();
-        fs::create_dir_all(folder).map_err(at(folder))?;
-        sweep(folder);
-        let number = RandomState::new().hash_one(std::process::id());
-        let hidden = folder.join(format!("{HIDDEN}{number:016x}"));
-        fs::create_dir(&hidden).map_err(at(&hidden))?;
-        // Held until the folder has its number: see `sweep`.
-        let lock = File::open(&hidden).ok();
-        let _ = lock.as_ref().map(File::try_lock);
-        let saved = self.write_into(&hidden).and_then(|()| publish(&hidden, folder));
-        if saved.is_err() {
-            let _ = fs::remove_dir_all(&hidden);
-        }
-        Ok(saved?)
+        self.save_with(folder, |_| Ok(()))
+    }
+
+    /// Saves the model as [`Model::save`] does, with what `more` writes into the version's folder:
+    /// the forms that other programs serve, say. No version appears without them.
+    ///
+    /// # Errors
+    /// If something cannot be written, and what `more` returns. No version appears then.
+    pub fn save_with<E: From<WriteError>>(
+        &self,
+        folder: impl AsRef<Path>,
+        more: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        write_version(folder.as_ref(), |version| {
+            self.write_into(version)?;
+            more(version)
+        })
     }
 
     fn write_into(&self, folder: &Path) -> Result<(), WriteError> {
@@ -126,6 +166,7 @@ impl Model {
             gradus: FORMAT,
             image_shape: self.image,
             rescale: self.rescale,
+            interpolation: self.interpolation,
             classes: self.classes.clone(),
             network: self.network.config(),
         }
@@ -166,23 +207,34 @@ impl Model {
         let weights = if whole { from.to_owned() } else { from.join("model.safetensors") };
         let path = if whole { from.to_owned() } else { from.join("model.json") };
         let separate = if whole { None } else { Some(read_description(&path)?) };
-        let file = TensorsFile::read(&weights).map_err(ModelError::from)?;
-        let contents = file.contents().map_err(ModelError::from)?;
+        let contents = TensorsFile::open(&weights).map_err(ModelError::from)?;
         let description = match separate {
             Some(description) => description,
-            None => contents.about::<About>().map_err(ModelError::from)?.model,
+            None => {
+                let about: AboutModel<'_> = contents.about().map_err(ModelError::from)?;
+                parsed(about.model.get().as_bytes(), &path)?
+            }
         };
         description.check(&path)?;
         let network = Sequential::from_config(&description.network, registry)
             .map_err(|source| ModelError::Network { path: path.clone(), source })?;
-        let mut model = Self::build(network, description.image_shape, context, 0)
-            .map_err(|source| ModelError::Shape { path: path.clone(), source })?
-            .with_classes(&description.classes)
-            .with_rescale(description.rescale);
         // A checkpoint is such a file too: with the optimizer's state and the callbacks' beside.
         let besides: &[&str] = if whole { &["optim.", "callbacks."] } else { &[] };
+        let wanted = Wanted::at_most(contents.numbers());
+        let image = description.image_shape;
+        let mut model = Self::build_to_be_filled(network, image, context, &wanted)
+            .map_err(|source| ModelError::Shape { path: path.clone(), source })?
+            .with_classes(&description.classes)
+            .with_rescale(description.rescale)
+            .with_interpolation(description.interpolation);
+        if !wanted.is_met() {
+            let mut problems = contents.differences(&wanted.params(), besides);
+            let (found, wanted) = (contents.numbers(), wanted.numbers());
+            problems.push(format!("the network has {wanted} numbers, the file at most {found}"));
+            return Err(ModelError::from(contents.mismatch(problems)).into());
+        }
         contents.expect(&[&model.network], besides).map_err(ModelError::from)?;
-        contents.fill(&mut model.network);
+        contents.fill(&mut model.network).map_err(ModelError::from)?;
         Ok(model)
     }
 
@@ -191,74 +243,39 @@ impl Model {
         let mut weights = weights.into_iter();
         self.network.visit_mut(&mut Name::default(), &mut |_, field| {
             let kept = weights.next().expect("as many tensors as were copied");
-            field.into_value().slice_mut::<f32>().copy_from_slice(kept.slice());
+            field.into_value().copy_from(&kept);
         });
-    }
-}
-
-/// How the folder of a version begins while it is written.
-const HIDDEN: &str = ".saving-";
-
-/// Removes the hidden folders of processes that were killed while they saved. One that lives holds
-/// a lock on its folder, wherever folders can be locked; elsewhere they stay.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(HIDDEN));
-        // Between making a folder and locking it no time is worth speaking of, but it is not
-        // nothing: one that is empty may be new.
-        let full = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_some());
-        if ours
-            && full()
-            && let Ok(lock) = File::open(entry.path())
-            && lock.try_lock().is_ok()
-        {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// What the system says, with the path that it says it of.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> WriteError + use<> {
-    let path = path.to_owned();
-    move |source| WriteError { path, source }
-}
-
-/// Gives the hidden folder the next free number.
-fn publish(hidden: &Path, folder: &Path) -> Result<PathBuf, WriteError> {
-    loop {
-        let entries = fs::read_dir(folder).map_err(at(folder))?;
-        let numbers = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u64>().ok());
-        let version = folder.join((numbers.max().unwrap_or(0) + 1).to_string());
-        match fs::rename(hidden, &version) {
-            Ok(()) => {
-                // The new name shall outlive a power cut; not every system lets a folder be synced.
-                let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-                return Ok(version);
-            }
-            // Another process took the number in the meantime.
-            Err(_) if version.exists() => {}
-            Err(source) => return Err(WriteError { path: version, source }),
-        }
     }
 }
 
 impl Description {
     fn check(&self, path: &Path) -> Result<(), ModelError> {
-        if self.gradus == FORMAT {
+        let reason = if self.gradus != FORMAT {
+            format!("format {}, this version reads {FORMAT}", self.gradus)
+        } else if !self.rescale.is_finite() {
+            format!("rescale is {}, expected a number", self.rescale)
+        } else {
             return Ok(());
-        }
-        let reason = format!("format {}, this version reads {FORMAT}", self.gradus);
+        };
         Err(ModelError::Description { path: path.to_owned(), reason })
     }
 }
 
 fn read_description(path: &Path) -> Result<Description, ModelError> {
     let path = path.to_owned();
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ModelError::Read { path, source }),
-    };
-    serde_json::from_slice(&text)
-        .map_err(|e| ModelError::Description { path, reason: e.to_string() })
+    let mut text = Vec::new();
+    let read =
+        File::open(&path).and_then(|file| file.take(DESCRIPTION as u64 + 1).read_to_end(&mut text));
+    if let Err(source) = read {
+        return Err(ModelError::Read { path, source });
+    }
+    parsed(&text, &path)
+}
+
+fn parsed(text: &[u8], path: &Path) -> Result<Description, ModelError> {
+    let wrong = |reason| ModelError::Description { path: path.to_owned(), reason };
+    match text.len() > DESCRIPTION {
+        true => Err(wrong(format!("it has more than {DESCRIPTION} bytes"))),
+        false => serde_json::from_slice(text).map_err(|e| wrong(e.to_string())),
+    }
 }

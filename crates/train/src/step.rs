@@ -4,7 +4,7 @@
 //! batch, made once. After that nothing is allocated. The trainer's loop calls it, and so may a
 //! loop of your own.
 
-use crate::available::afford;
+use crate::recorded::{Next, Recorded};
 use crate::{Batch, Error, Memory, Planned};
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
@@ -30,6 +30,8 @@ pub struct Step {
     untouched: u64,
     /// Kept, so that walking the model in a step allocates nothing.
     path: Path,
+    /// Whole steps as recorded on a GPU.
+    recorded: Recorded,
 }
 
 impl Step {
@@ -48,8 +50,9 @@ impl Step {
         let [training, validation] = memories(network, loss.as_ref(), input, untouched, cx)?;
         optimizer.build(network, &cx.device);
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
-        let (class_weight, path) = (Vec::new(), Path::default());
-        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path })
+        cx.check()?;
+        let (class_weight, path, recorded) = Default::default();
+        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path, recorded })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
@@ -64,6 +67,8 @@ impl Step {
     ) -> Result<(), Error> {
         if !self.training.holds(input.batch()) {
             let (loss, untouched) = (self.loss.as_ref(), self.untouched);
+            // What was recorded works on memory that is no more.
+            self.recorded = Recorded::default();
             [self.training, self.validation] = memories(network, loss, input, untouched, cx)?;
             self.dy = Tensor::zeros(self.training.output().spec(), &cx.device);
         }
@@ -153,9 +158,31 @@ impl Step {
     ) {
         self.training.load(batch.images);
         self.training.load_targets(batch, &self.class_weight);
+        self.dy.set_shape(self.training.y.shape());
+        self.optimizer.prepare(cx);
+        cx.publish_step();
+        match self.recorded.plan(cx, self.is_capturable(), batch.images.dim().0) {
+            Next::Work => self.work(network, cx, tally),
+            Next::Record(gpu) => {
+                let graph = gpu.capture(|| self.work(network, cx, tally));
+                self.recorded.keep(&gpu, batch.images.dim().0, graph);
+            }
+            Next::Recorded => {}
+        }
+        cx.step.step += 1;
+        self.untouched = 0;
+    }
+
+    /// Whether every step launches the same, and nothing but kernels.
+    fn is_capturable(&self) -> bool {
+        self.optimizer.is_capturable() && self.loss.kernel().is_some()
+    }
+
+    /// The step itself, on what was loaded. On a GPU it waits for nothing and reads nothing back, so
+    /// that it can be recorded and launched again as it is.
+    fn work(&mut self, network: &mut Sequential, cx: &mut Context, tally: &mut Tally) {
         let Memory { x, targets, weights, y, saved, .. } = &mut self.training;
         let target = Target { y: targets, weights: Some(weights) };
-        self.dy.set_shape(y.shape());
         network.forward(cx, x, y, saved);
         cx.timed(LOSS, Phase::Other, Work::default(), |cx| {
             self.loss.evaluate(cx, y, target, Some(&mut self.dy), tally);
@@ -163,11 +190,8 @@ impl Step {
         self.optimizer.offer(cx, network);
         network.backward(cx, x, y, &mut self.dy, None, saved);
         // Every sample's loss has the penalty in it, as the mean that is minimised has.
-        let penalty = regularizer::apply(cx, &mut self.path, network);
-        tally.loss_sum += penalty * batch.images.dim().0 as f64;
+        regularizer::apply(cx, &mut self.path, network, x.shape().batch(), tally);
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
-        cx.step.step += 1;
-        self.untouched = 0;
     }
 
     /// What the network answered to the last training batch, its outputs behind the activation
@@ -199,8 +223,7 @@ impl Step {
         let target = Target { y: targets, weights: Some(weights) };
         network.infer(cx, x, y, saved);
         self.loss.evaluate(cx, y, target, None, tally);
-        let penalty = regularizer::penalty(cx, &mut self.path, network);
-        tally.loss_sum += penalty * batch.images.dim().0 as f64;
+        regularizer::penalty(cx, &mut self.path, network, batch.images.dim().0, tally);
         self.validation.answer(network.head(), cx);
     }
 }
@@ -232,8 +255,6 @@ fn memories(
         Ok::<_, Error>(planned.with_targets(targets))
     };
     let (training, validation) = (planned(Mode::Train)?, planned(Mode::Infer)?);
-    let threads = cx.workspace.pool.threads();
-    let bytes = training.bytes(threads) + validation.bytes(threads);
-    afford(bytes + besides, input.batch())?;
-    Ok([training.make(cx), validation.make(cx)])
+    training.afford(cx, validation.bytes(cx) + besides)?;
+    Ok([training.make(cx)?, validation.make(cx)?])
 }

@@ -6,15 +6,19 @@
 //! Why          a processor may take a hundred times as long for a subnormal number. They come from
 //!              averages that decay where gradients are 0, as those of a unit that never fires do:
 //!              RMSprop's square of a gradient gets there in some hundred steps
-//! Conventions  the processor's own switch (FTZ) is left alone: Rust does not allow to touch it
+//! Conventions  what lies on a GPU is left alone: there such numbers cost nothing. The processor's own switch (FTZ) is left alone: Rust does not allow to touch it
 //! ```
 
-use gradus_tensor::{Fields, Path};
+use gradus_tensor::{Device, Fields, Path};
 
 /// Makes every subnormal number that `owner` owns a 0.
 pub(crate) fn flush(owner: &mut dyn Fields) {
     owner.visit_mut(&mut Path::default(), &mut |_, field| {
-        for value in field.into_value().slice_mut::<f32>() {
+        let tensor = field.into_value();
+        if tensor.device() != Device::Cpu {
+            return;
+        }
+        for value in tensor.slice_mut::<f32>() {
             // Without a branch, so that the loop is as wide as the registers. NaN stays.
             *value = if value.abs() < f32::MIN_POSITIVE { 0.0 } else { *value };
         }

@@ -3,6 +3,7 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod interop;
 mod neon;
 mod ptx;
 mod rivals;
@@ -19,6 +20,8 @@ cargo xtask vectors  counts the vector instructions of the hot loops, a part of 
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
 cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside them; with --check
                      all of them, to compare: a part of check
+cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
+                     that serve models, and writes a dated table
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
@@ -29,6 +32,10 @@ fn main() -> Result<()> {
         Some("neon") => neon::check(),
         Some("ptx") => ptx::run(std::env::args().skip(2)),
         Some("vectors") => vectors::check(),
+        Some("full") => match std::env::args().nth(2).as_deref() {
+            Some("interop") => interop::full(),
+            other => bail!("cargo xtask full interop is what there is, not {other:?}"),
+        },
         Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {
             say(HELP);
@@ -51,6 +58,7 @@ fn check() -> Result<()> {
     ptx::check()?;
     other_machines()?;
     neon::check()?;
+    interop::check()?;
     packages()?;
     say(&format!("all checks passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
@@ -74,7 +82,8 @@ fn other_machines() -> Result<()> {
 
 /// Each crate builds from its package, with nothing of the workspace beside it.
 fn packages() -> Result<()> {
-    let excluded = ["--exclude", "gradus-testing", "--exclude", "gradus-xtask"];
+    const UNPUBLISHED: [&str; 3] = ["gradus-testing", "gradus-cuda-emu", "gradus-xtask"];
+    let excluded: Vec<&str> = UNPUBLISHED.iter().flat_map(|name| ["--exclude", name]).collect();
     cargo(&[&["package", "--workspace", "--allow-dirty", "--quiet"], &excluded[..]].concat(), &[])
 }
 

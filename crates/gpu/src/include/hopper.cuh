@@ -61,6 +61,9 @@ __device__ __forceinline__ void wgmma_m64n64k16_bf16(float (&d)[32], unsigned lo
 #endif
 
 namespace tc {
+#if defined(CUDA_EMU)
+using namespace ::tc; // there every kernel stands in a namespace of its own, and so does this function
+#endif
 // Describes an operand whose rows of 64 bf16 lie along K with TMA's 128-byte swizzle, aligned to 1024.
 __device__ __forceinline__ unsigned long long descriptor_k128(const void* p) {
     return (unsigned long long)((shared_address(p) & 0x3FFFF) >> 4) | (1ull << 16) | (64ull << 32) | (1ull << 62);

@@ -64,6 +64,12 @@ __device__ __forceinline__ void mma_m16n8k8_tf32(float (&d)[4], const unsigned (
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+// To nearest, ties to even; the first in the low half. As pack_bf16, in one instruction.
+__device__ __forceinline__ unsigned round_bf16(float low, float high) {
+    unsigned r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+}
 // To nearest with 10 bits of mantissa, ties away from zero.
 __device__ __forceinline__ unsigned to_tf32(float v) {
     unsigned r;

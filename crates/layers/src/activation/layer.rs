@@ -4,7 +4,7 @@
 
 use super::Activation;
 use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError};
-use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path, Shape, Spec, Tensor};
+use gradus_tensor::{Context, Field, FieldMut, Fields, Path, Shape, Spec, Tensor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -271,7 +271,7 @@ impl<O: Options> Layer for AsLayer<O> {
     }
 
     fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
-        copy(cx, x, y);
+        y.copy_from(x);
         self.activation.forward(cx, y);
     }
 
@@ -289,16 +289,8 @@ impl<O: Options> Layer for AsLayer<O> {
         _: &mut Saved,
     ) {
         let Some(dx) = dx else { return };
-        copy(cx, dy, dx);
+        dx.copy_from(dy);
         let kept = if self.activation.needs_z() { x } else { y };
         self.activation.backward(cx, kept, dx);
-    }
-}
-
-/// The numbers of one tensor in another one.
-pub(crate) fn copy(cx: &Context, from: &Tensor, into: &mut Tensor) {
-    match &cx.device {
-        Device::Cpu => into.slice_mut::<f32>().copy_from_slice(from.slice()),
-        Device::Cuda(gpu) => match *gpu {},
     }
 }

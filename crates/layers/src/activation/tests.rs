@@ -8,7 +8,7 @@ use gradus_tensor::simd::Isa;
 use gradus_tensor::{Pool, Shape};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
-const ALL: [Activation; 19] = [
+pub(super) const ALL: [Activation; 19] = [
     Activation::Linear,
     Activation::Relu,
     Activation::Relu6,

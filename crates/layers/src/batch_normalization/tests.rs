@@ -7,27 +7,27 @@ use gradus_tensor::ndarray::{Array2, ArrayD};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
 /// All results of one training step: y, dx, mean (with its rest), variance, dgamma, dbeta.
-type Results<T> = [Vec<T>; 6];
-const NAMES: [&str; 6] = ["y", "dx", "mean", "variance", "dgamma", "dbeta"];
+pub(super) type Results<T> = [Vec<T>; 6];
+pub(super) const NAMES: [&str; 6] = ["y", "dx", "mean", "variance", "dgamma", "dbeta"];
 
 /// One batch: x and dy are N·C, gamma and beta C or empty.
 #[derive(Clone)]
-struct Batch<T> {
-    x: Array2<T>,
-    dy: Array2<T>,
-    gamma: Vec<T>,
-    beta: Vec<T>,
+pub(super) struct Batch<T> {
+    pub(super) x: Array2<T>,
+    pub(super) dy: Array2<T>,
+    pub(super) gamma: Vec<T>,
+    pub(super) beta: Vec<T>,
 }
 
 impl Batch<f32> {
-    fn random(cases: &mut Cases, rows: usize, channels: usize, offset: f32) -> Self {
+    pub(super) fn random(cases: &mut Cases, rows: usize, channels: usize, offset: f32) -> Self {
         let [x, dy] = [(); 2].map(|()| cases.normal(rows * channels));
         let [x, dy] = [x, dy].map(|v| Array2::from_shape_vec((rows, channels), v).unwrap());
         let [gamma, beta] = [(); 2].map(|()| cases.normal(channels));
         Self { x: x + offset, dy, gamma, beta }
     }
 
-    fn as_f64(&self) -> Batch<f64> {
+    pub(super) fn as_f64(&self) -> Batch<f64> {
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect();
         Batch {
             x: self.x.mapv(f64::from),
@@ -65,7 +65,7 @@ impl Batch<f32> {
 
 impl<T: Real> Batch<T> {
     /// The definition's results.
-    fn definition(&self) -> Results<T> {
+    pub(super) fn definition(&self) -> Results<T> {
         let (x, dy, (rows, c)) = (self.x.view(), self.dy.view(), self.x.dim());
         let [mut mean, mut variance, mut dgamma, mut dbeta] = [(); 4].map(|()| vec![T::zero(); c]);
         let [mut y, mut dx] = [(); 2].map(|()| Array2::from_elem((rows, c), T::zero()));
@@ -87,7 +87,7 @@ impl<T: Real> Batch<T> {
 
     /// The largest |gamma · rstd · dy|: the first term of dx, from which the others are taken. For
     /// two rows nearly nothing remains.
-    fn largest_term(&self) -> T {
+    pub(super) fn largest_term(&self) -> T {
         let variance = &self.definition()[3];
         let size = |((_, c), &dy): ((usize, usize), &T)| {
             let gamma = self.gamma.get(c).copied().unwrap_or(T::one());
@@ -215,7 +215,7 @@ impl Bench {
         let mut cx = Context::new(Device::Cpu, 1);
         layer.build(x, &mut Init::new(&Device::Cpu, 0)).unwrap();
         let plan = layer.plan(Spec::f32(x), Mode::Train).unwrap();
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(&mut cx);
         Self { layer, cx, saved: Saved::allocate(&plan, &Device::Cpu) }
     }
 

@@ -11,26 +11,26 @@ use gradus_tensor::ndarray::{Array1, Array4, ArrayD, Axis, Ix1, Ix4};
 use gradus_tensor::simd::Isa;
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
-fn array<T>(shape: Shape, values: Vec<T>) -> Array4<T> {
+pub(super) fn array<T>(shape: Shape, values: Vec<T>) -> Array4<T> {
     let &[a, b, c, d] = shape.dims() else { panic!("{shape} is not of rank 4") };
     Array4::from_shape_vec((a, b, c, d), values).unwrap()
 }
 
 /// What a convolution reads, and what it makes of that.
 #[derive(Clone)]
-struct Arrays<T> {
-    x: Array4<T>,
-    kernel: Array4<T>,
-    bias: Array1<T>,
-    dz: Array4<T>,
+pub(super) struct Arrays<T> {
+    pub(super) x: Array4<T>,
+    pub(super) kernel: Array4<T>,
+    pub(super) bias: Array1<T>,
+    pub(super) dz: Array4<T>,
 }
 
 #[derive(Debug, PartialEq)]
-struct Results<T> {
-    z: Array4<T>,
-    dx: Array4<T>,
-    dkernel: Array4<T>,
-    dbias: Array1<T>,
+pub(super) struct Results<T> {
+    pub(super) z: Array4<T>,
+    pub(super) dx: Array4<T>,
+    pub(super) dkernel: Array4<T>,
+    pub(super) dbias: Array1<T>,
 }
 
 impl<T: Real> Results<T> {
@@ -43,13 +43,13 @@ impl<T: Real> Results<T> {
 }
 
 impl Arrays<f32> {
-    fn random(g: &Geometry, cases: &mut Cases) -> Self {
+    pub(super) fn random(g: &Geometry, cases: &mut Cases) -> Self {
         let mut of = |shape: Shape| array(shape, cases.normal(shape.len()));
         let (x, kernel, dz) = (of(g.x()), of(g.kernel()), of(g.y()));
         Self { x, kernel, bias: cases.normal(g.k).into(), dz }
     }
 
-    fn in_f64(&self) -> Arrays<f64> {
+    pub(super) fn in_f64(&self) -> Arrays<f64> {
         let of = |a: &Array4<f32>| a.mapv(f64::from);
         let (x, kernel, dz) = (of(&self.x), of(&self.kernel), of(&self.dz));
         Arrays { x, kernel, bias: self.bias.mapv(f64::from), dz }
@@ -79,7 +79,14 @@ impl Arrays<f32> {
 }
 
 impl<T: Real> Arrays<T> {
-    fn by_definition(&self, g: &Geometry) -> Results<T> {
+    /// Whose products are the squares of the products of these, and whose bias is 0.
+    pub(super) fn squared(&self) -> Self {
+        let of = |a: &Array4<T>| a.mapv(|v| v * v);
+        let (x, kernel, dz) = (of(&self.x), of(&self.kernel), of(&self.dz));
+        Self { x, kernel, bias: Array1::zeros(self.bias.len()), dz }
+    }
+
+    pub(super) fn by_definition(&self, g: &Geometry) -> Results<T> {
         let mut results = Results::stale(g);
         let Results { z, dx, dkernel, dbias } = &mut results;
         let (x, kernel, dz) = (self.x.view(), self.kernel.view(), self.dz.view());
@@ -92,7 +99,7 @@ impl<T: Real> Arrays<T> {
 }
 
 /// A geometry that fits: odd extents, strides beyond the kernel, holes, all paddings, groups.
-fn random_geometry(cases: &mut Cases) -> Geometry {
+pub(super) fn random_geometry(cases: &mut Cases) -> Geometry {
     loop {
         // Half of them in one group, which is what networks mostly do.
         let groups = cases.one_of(&[1, 1, 1, 2, 3, 17]);
@@ -124,7 +131,12 @@ fn random_geometry(cases: &mut Cases) -> Geometry {
     }
 }
 
-fn assert_results(what: &str, actual: &Results<f32>, expected: &Results<f64>, g: &Geometry) {
+pub(super) fn assert_results(
+    what: &str,
+    actual: &Results<f32>,
+    expected: &Results<f64>,
+    g: &Geometry,
+) {
     let close = |name: &str, a: &[f32], e: &[f64], length: usize| {
         assert_close(&format!("{what}: {name}"), a, e, Tolerance::for_reduction(length));
     };
@@ -232,7 +244,7 @@ fn the_layer_applies_and_undoes_its_activation() {
         layer.build(x_spec.shape, &mut Init::new(&Device::Cpu, 1)).unwrap();
         layer.bias.value.slice_mut().copy_from_slice(&cases.normal(5));
         let plan = layer.plan(x_spec, Mode::Train).unwrap();
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(&mut cx);
         let mut saved = Saved::allocate(&plan, &Device::Cpu);
         let tensor = |spec: Spec, cases: &mut Cases| {
             Tensor::from_slice(spec.shape, &cases.normal(spec.shape.len()))

@@ -8,17 +8,17 @@ use gradus_tensor::{Field, Fields, Path, Workspace};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
 /// z, dx, dW and db.
-type Results = (Array2<f32>, Array2<f32>, Array2<f32>, Array1<f32>);
+pub(super) type Results = (Array2<f32>, Array2<f32>, Array2<f32>, Array1<f32>);
 
-struct Case {
-    x: Array2<f32>,
-    kernel: Array2<f32>,
-    bias: Array1<f32>,
-    dz: Array2<f32>,
+pub(super) struct Case {
+    pub(super) x: Array2<f32>,
+    pub(super) kernel: Array2<f32>,
+    pub(super) bias: Array1<f32>,
+    pub(super) dz: Array2<f32>,
 }
 
 impl Case {
-    fn new(number: u32, [n, i, j]: [usize; 3]) -> Self {
+    pub(super) fn new(number: u32, [n, i, j]: [usize; 3]) -> Self {
         let mut cases = Cases::new("dense engine", number);
         let mut of = |n, m| Array2::from_shape_vec((n, m), cases.normal(n * m)).expect("n · m");
         let (x, kernel, bias, dz) = (of(n, i), of(i, j), of(1, j), of(n, j));
@@ -32,7 +32,7 @@ impl Case {
         (old(&self.dz), old(&self.x), old(&self.kernel), dbias)
     }
 
-    fn defined(&self) -> Results {
+    pub(super) fn defined(&self) -> Results {
         let (mut z, mut dx, mut dw, mut db) = self.stale();
         let (x, kernel, dz) = (self.x.view(), self.kernel.view(), self.dz.view());
         definition::forward(x, kernel, Some(self.bias.view()), z.view_mut());
@@ -40,6 +40,17 @@ impl Case {
         definition::backward_weight(x, dz, dw.view_mut());
         definition::backward_bias(dz, db.view_mut());
         (z, dx, dw, db)
+    }
+
+    /// z without bias, dx and dW of what `f` makes of the numbers.
+    pub(super) fn defined_in_f64(&self, f: fn(f64) -> f64) -> [Vec<f64>; 3] {
+        let [x, kernel, dz] =
+            [&self.x, &self.kernel, &self.dz].map(|a| a.mapv(|v| f(f64::from(v))));
+        let [mut z, mut dx, mut dw] = [&dz, &x, &kernel].map(|like| Array2::zeros(like.dim()));
+        definition::forward(x.view(), kernel.view(), None, z.view_mut());
+        definition::backward_input(kernel.view(), dz.view(), dx.view_mut());
+        definition::backward_weight(x.view(), dz.view(), dw.view_mut());
+        [z, dx, dw].map(|a| a.iter().copied().collect())
     }
 
     fn run(&self, isa: Isa, threads: usize) -> Results {
@@ -138,7 +149,7 @@ fn scratch_for_the_largest_batch_does_for_smaller_ones() {
 fn step(layer: &mut Dense, x: &Tensor) -> (Context, Saved, Tensor) {
     let mut cx = Context::new(Device::Cpu, 1);
     let plan = layer.plan(x.spec(), Mode::Train).unwrap();
-    plan.reserve(&mut cx.workspace);
+    plan.reserve(&mut cx);
     let mut saved = Saved::allocate(&plan, &Device::Cpu);
     let mut y = Tensor::zeros(plan.output, &Device::Cpu);
     layer.forward(&mut cx, x, &mut y, &mut saved);

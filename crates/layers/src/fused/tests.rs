@@ -49,7 +49,7 @@ impl Trial {
             }
         });
         let plan = chain.plan(Spec::f32(shape), Mode::Train).expect("it was built for this");
-        plan.reserve(&mut cx.workspace);
+        plan.reserve(cx);
         let mut saved = Saved::allocate(&plan, &Device::Cpu);
         saved.set_batch(n);
         let x = Tensor::from_slice(shape.with_batch(n), &cases.normal(shape.with_batch(n).len()));
@@ -67,7 +67,7 @@ impl Trial {
             fields.push((path.to_string(), values.slice::<f32>().to_vec()));
         });
         let infer = chain.plan(Spec::f32(shape), Mode::Infer).expect("it was built for this");
-        infer.reserve(&mut cx.workspace);
+        infer.reserve(cx);
         let mut memory = Saved::allocate(&infer, &Device::Cpu);
         memory.set_batch(n);
         let mut inferred = y.clone();

@@ -8,7 +8,7 @@ use gradus_tensor::ndarray::Array4;
 use gradus_testing::{Cases, Golden, gradcheck};
 
 /// y, argmax and dx of the definition.
-fn definition<T: gradus_tensor::Real>(
+pub(super) fn definition<T: gradus_tensor::Real>(
     g: &Geometry,
     x: &Array4<T>,
     dy: &Array4<T>,

@@ -34,7 +34,7 @@ impl<L: Layer> Trial<L> {
 
     fn planned(&mut self, mode: Mode) -> (Tensor, Saved) {
         let plan = self.layer.plan(self.x.spec(), mode).unwrap();
-        plan.reserve(&mut self.cx.workspace);
+        plan.reserve(&mut self.cx);
         let mut y = Tensor::zeros(plan.output, &Device::Cpu);
         y.slice_mut::<f32>().fill(9.0);
         (y, Saved::allocate(&plan, &Device::Cpu))

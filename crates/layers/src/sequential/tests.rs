@@ -70,7 +70,7 @@ fn a_head_goes_back_where_the_next_loss_does_not_absorb_it() {
 fn run(chain: &mut Sequential, x: &Tensor, r: &[f32]) -> (f64, Tensor) {
     let mut cx = Context::new(Device::Cpu, 1);
     let plan = chain.plan(x.spec(), Mode::Train).unwrap();
-    plan.reserve(&mut cx.workspace);
+    plan.reserve(&mut cx);
     let mut saved = Saved::allocate(&plan, &Device::Cpu);
     let mut y = Tensor::zeros(plan.output, &Device::Cpu);
     chain.forward(&mut cx, x, &mut y, &mut saved);
@@ -112,7 +112,7 @@ fn inference_of_a_smaller_batch_gives_the_same_rows() {
     chain.build_on(shape, &Device::Cpu, 5).unwrap();
     let mut cx = Context::new(Device::Cpu, 2);
     let plan = chain.plan(x.spec(), Mode::Infer).unwrap();
-    plan.reserve(&mut cx.workspace);
+    plan.reserve(&mut cx);
     let mut saved = Saved::allocate(&plan, &Device::Cpu);
     let mut y = Tensor::zeros(plan.output, &Device::Cpu);
     chain.infer(&mut cx, &x, &mut y, &mut saved);
@@ -151,4 +151,18 @@ fn a_layer_is_frozen_by_name_and_stays_so() {
     assert_eq!(frozen(&chain).len(), 8);
     chain.set_trainable(true);
     assert_eq!(frozen(&chain), [""; 0]);
+}
+
+#[test]
+fn on_a_gpu_every_layer_is_a_link_of_its_own() {
+    let Some(gpu) = gradus_testing::gpu() else { return };
+    let shape = Shape::new(&[2, 10, 9, 3]);
+    let links = |device: &Device| {
+        let mut chain = small();
+        chain.build_on(shape, device, 5).unwrap();
+        let plans = [Mode::Train, Mode::Infer].map(|mode| chain.plan(Spec::f32(shape), mode));
+        plans.map(|plan| plan.unwrap().inner.len())
+    };
+    assert_eq!(links(&Device::Cuda(gpu)), [7, 7]);
+    assert_eq!(links(&Device::Cpu), [4, 4]);
 }

@@ -379,6 +379,7 @@ pub(crate) struct Geometry {
             ("    inner: Inner,\n", "", "has 7 fields in C++ and 6 in Rust"),
             ("= 4", "= 5", "has strides: [i32; 4] in C++ where Rust has strides: [i32; 5]"),
             ("In<f32>", "Out<f32>", "has table: *const f32 in C++ where Rust has table: *mut f32"),
+            ("In<f32>", "u32", "has table: *const f32 in C++ where Rust has table: u32"),
             ("C, align(16)", "C", "aligned to 16 in C++, to its fields in Rust"),
             ("#[repr(C)]\n", "", "struct Inner goes to a kernel and lacks #[repr(C)]"),
             (

@@ -1,0 +1,36 @@
+// C[M,N] f32 = A[M,K] B[N,K]^T in bf16 for sm_90a: a 64x64 tile for each warpgroup. TMA fills swizzled shared
+// memory and completes an mbarrier, wgmma reads it. M, N and K are multiples of 64.
+#include "prelude.cuh"
+#include "hopper.cuh"
+
+extern "C" __global__ void __launch_bounds__(128)
+emu_matmul_wgmma(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b, float* c, int n, int k) {
+    __shared__ __align__(1024) bf16_bits as[64 * 64];
+    __shared__ __align__(1024) bf16_bits bs[64 * 64];
+    __shared__ __align__(8) tc::Barrier full;
+    const int tid = threadIdx.x;
+    if (tid == 0) tc::barrier_init(&full, 1);
+    __syncthreads();
+    float sums[32] = {};
+    unsigned phase = 0;
+    for (int k0 = 0; k0 < k; k0 += 64, phase ^= 1) {
+        if (tid == 0) {
+            tc::barrier_expect(&full, 2 * 64 * 64 * 2);
+            tc::tma_load_2d(as, &map_a, &full, k0, blockIdx.y * 64);
+            tc::tma_load_2d(bs, &map_b, &full, k0, blockIdx.x * 64);
+        }
+        tc::barrier_wait(&full, phase);
+        tc::wgmma_fence();
+#pragma unroll
+        for (int kk = 0; kk < 64; kk += 16) tc::wgmma_m64n64k16_bf16(sums, tc::descriptor_k128(as + kk), tc::descriptor_k128(bs + kk));
+        tc::wgmma_commit();
+        tc::wgmma_wait<0>();
+        __syncthreads();
+    }
+    const int g = tid % 32 / 4, t = tid % 4;
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+        const int r = blockIdx.y * 64 + tid / 32 * 16 + g + (i & 2) * 4, cc = blockIdx.x * 64 + i / 4 * 8 + t * 2 + (i & 1);
+        c[(size_t)r * n + cc] = sums[i];
+    }
+}

@@ -1,0 +1,230 @@
+//! A network as Keras has it: layers without containers, and what each takes.
+
+use crate::Error;
+use crate::names::Names;
+use crate::places::{Place, joined};
+use gradus_layers::{Activation, Config, Flow, Layer, Sequential};
+use gradus_tensor::{Path, Shape};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// A layer of Keras.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Its path here; that of its container, where it is none of ours.
+    pub(super) path: String,
+    /// Its name there.
+    pub(super) name: String,
+    pub(super) config: Config,
+    /// The nodes that it takes, of which `None` is the input.
+    pub(super) takes: Vec<Option<usize>>,
+    /// What it owns, by name.
+    fields: Vec<(String, Shape)>,
+    /// What Keras calls it among the weights: `conv2d_1`.
+    pub(super) saved: String,
+}
+
+/// All of them, each behind those that it takes.
+#[derive(Debug)]
+pub(super) struct Unfolded {
+    pub(super) nodes: Vec<Node>,
+    /// Outputs of the last.
+    pub(super) outputs: usize,
+}
+
+impl Unfolded {
+    pub(super) fn of(network: &Sequential, image: [usize; 3]) -> Result<Self, Error> {
+        let [h, w, c] = image;
+        let outputs = network.output_shape(Shape::new(&[1, h, w, c]))?.last();
+        let mut walk = Walk { nodes: Vec::new(), path: Path::default(), names: Names::default() };
+        let last = walk.layer(network, &network.config(), None)?;
+        let mut unfolded = Self { nodes: walk.nodes, outputs };
+        unfolded.number(last);
+        Ok(unfolded)
+    }
+
+    /// Whether each takes what the one before it gives.
+    pub(super) fn is_chain(&self) -> bool {
+        self.nodes.iter().enumerate().all(|(i, node)| node.takes == [i.checked_sub(1)])
+    }
+
+    /// Where the weights stand in Keras's file.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        for node in &self.nodes {
+            for (i, (field, shape)) in node.fields.iter().enumerate() {
+                let name = format!("layers/{}/vars/{i}", node.saved);
+                places.push(Place::same(name, joined(&node.path, field), *shape));
+            }
+        }
+        places
+    }
+
+    /// Numbers the layers of each class in the order in which Keras has them: by how far they are
+    /// from the output, those that are equally far in the order in which a walk back from the
+    /// output meets them.
+    fn number(&mut self, last: Option<usize>) {
+        let (mut met, mut finished) = (vec![usize::MAX; self.nodes.len()], Vec::new());
+        if let Some(last) = last {
+            self.walk_back(last, &mut 0, &mut met, &mut finished);
+        }
+        let mut depths = vec![0; self.nodes.len()];
+        for &i in finished.iter().rev() {
+            for before in self.nodes[i].takes.iter().flatten() {
+                depths[*before] = depths[*before].max(depths[i] + 1);
+            }
+        }
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|&i| (std::cmp::Reverse(depths[i]), met[i]));
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for i in order {
+            let class = self.nodes[i].config.default_name();
+            let count = counts.entry(class.clone()).or_default();
+            self.nodes[i].saved = if *count == 0 { class } else { format!("{class}_{count}") };
+            *count += 1;
+        }
+    }
+
+    /// Keras's `_build_map`: `met` in the order of the first visit, `finished` in that of the last.
+    fn walk_back(&self, i: usize, next: &mut usize, met: &mut [usize], finished: &mut Vec<usize>) {
+        if met[i] != usize::MAX {
+            return;
+        }
+        met[i] = *next;
+        *next += 1;
+        for before in self.nodes[i].takes.iter().flatten() {
+            self.walk_back(*before, next, met, finished);
+        }
+        finished.push(i);
+    }
+}
+
+struct Walk {
+    nodes: Vec<Node>,
+    path: Path,
+    names: Names,
+}
+
+impl Walk {
+    /// Appends what the layer is, and gives the node whose output is its own.
+    fn layer(
+        &mut self,
+        layer: &dyn Layer,
+        config: &Config,
+        x: Option<usize>,
+    ) -> Result<Option<usize>, Error> {
+        let children = layer.children();
+        match config.class_name.as_str() {
+            "Sequential" => {
+                // The container alone knows of a closing activation that was split off.
+                let inner: Vec<Config> = config
+                    .config
+                    .get("layers")
+                    .and_then(|layers| serde_json::from_value(layers.clone()).ok())
+                    .unwrap_or_default();
+                children
+                    .into_iter()
+                    .zip(&inner)
+                    .try_fold(x, |x, ((name, layer), config)| self.within(name, layer, config, x))
+            }
+            "Residual" | "Concatenate" => self.branches(layer, config, x),
+            _ if !children.is_empty() => Err(self.refuse(config, "Keras has no such container")),
+            _ => self.leaf(layer, config, x),
+        }
+    }
+
+    fn within(
+        &mut self,
+        name: &str,
+        layer: &dyn Layer,
+        config: &Config,
+        x: Option<usize>,
+    ) -> Result<Option<usize>, Error> {
+        let mut path = std::mem::take(&mut self.path);
+        let y = path.within(name, |path| {
+            self.path = path.clone();
+            self.layer(layer, config, x)
+        });
+        self.path = path;
+        y
+    }
+
+    fn branches(
+        &mut self,
+        layer: &dyn Layer,
+        config: &Config,
+        x: Option<usize>,
+    ) -> Result<Option<usize>, Error> {
+        let mut takes = Vec::new();
+        for (name, inner) in layer.children() {
+            takes.push(self.within(name, inner, &inner.config(), x)?);
+        }
+        if layer.flow() == (Flow::Branches { identity: true }) {
+            takes.push(x);
+        }
+        if config.class_name == "Concatenate" {
+            return Ok(self.push(Config::new("Concatenate", &json!({"axis": -1})), takes));
+        }
+        let sum = self.push(Config::new("Add", &json!({})), takes);
+        let activation = config.config.get("activation").cloned();
+        let linear = serde_json::to_value(Activation::Linear).ok();
+        match activation {
+            None => Ok(sum),
+            activation if activation == linear => Ok(sum),
+            Some(activation) => {
+                let config = Config::new("Activation", &json!({"activation": activation}));
+                Ok(self.push(config, vec![sum]))
+            }
+        }
+    }
+
+    fn leaf(
+        &mut self,
+        layer: &dyn Layer,
+        config: &Config,
+        x: Option<usize>,
+    ) -> Result<Option<usize>, Error> {
+        let known = super::config::CLASSES.contains(&config.class_name.as_str());
+        if !known {
+            return Err(self.refuse(config, "Keras has no such class"));
+        }
+        if config.class_name != "ZeroPadding2D"
+            && config.config.get("padding").is_some_and(|padding| !padding.is_string())
+        {
+            let reason = "Keras pads only \"valid\" or \"same\": put a ZeroPadding2D before it";
+            return Err(self.refuse(config, reason));
+        }
+        let node = self.push(config.clone(), vec![x]);
+        let mut fields = Vec::new();
+        layer.visit(&mut Path::default(), &mut |name, field| {
+            fields.push((name.to_string(), field.value().shape()));
+        });
+        if let Some(node) = self.nodes.last_mut() {
+            node.fields = fields;
+        }
+        Ok(node)
+    }
+
+    /// Appends a node of that config, under a name that no other has.
+    fn push(&mut self, mut config: Config, takes: Vec<Option<usize>>) -> Option<usize> {
+        let path = self.path.as_str().to_owned();
+        let wanted = match path.rsplit_once('.') {
+            _ if config.class_name == "Add" => format!("{}_add", path.replace('.', "_")),
+            _ if config.class_name == "Activation" && !path.ends_with("activation") => {
+                format!("{}_out", path.replace('.', "_"))
+            }
+            None => path.clone(),
+            Some(_) => path.replace('.', "_"),
+        };
+        let name = self.names.take(&wanted);
+        config.config.insert("name".into(), name.clone().into());
+        let (fields, saved) = (Vec::new(), String::new());
+        self.nodes.push(Node { path, name, config, takes, fields, saved });
+        Some(self.nodes.len() - 1)
+    }
+
+    fn refuse(&self, config: &Config, reason: &str) -> Error {
+        let (layer, class_name) = (self.path.as_str().to_owned(), config.class_name.clone());
+        Error::Layer { layer, class_name, reason: reason.to_owned() }
+    }
+}

@@ -1,0 +1,215 @@
+//! Weights as PyTorch keeps them: a safetensors file for `load_state_dict`.
+//!
+//! ```text
+//! Names        weight, bias, running_mean, running_var, each behind the name of its module: the path
+//!              of the layer here, or torchvision's name of it
+//! Layouts      see `places`
+//! Conventions  `num_batches_tracked` is passed over when reading, and PyTorch does without it when
+//!              loading; a normalization here that has no gamma or beta has ones or zeros there, and
+//!              a file with others does not fit
+//! Reference    PyTorch's `state_dict`; torchvision's `resnet.py` and `vgg.py`
+//! ```
+
+use crate::places::{Kept, Leaf, Place, leaves, values};
+use crate::{Error, Export, LoadError};
+use gradus_layers::Sequential;
+use gradus_train::Tensors;
+use std::path::Path;
+
+/// What the modules are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModuleNames {
+    /// As the layers here: `conv2d_1.weight`, `residual.body.conv2d.weight`.
+    #[default]
+    Paths,
+    /// As torchvision calls them: `layer1.0.conv1.weight` and `fc.weight` in a network of residual
+    /// blocks, `features.0.weight` and `classifier.6.weight` in one like VGG.
+    Torchvision,
+}
+
+/// The network as PyTorch's weights. Made by [`Export::pytorch`].
+#[derive(Clone, Debug)]
+pub struct Pytorch<'a> {
+    export: Export<'a>,
+    names: ModuleNames,
+}
+
+impl<'a> Export<'a> {
+    /// As weights for PyTorch's `load_state_dict`, in a safetensors file.
+    ///
+    /// ```text
+    /// model.load_state_dict(safetensors.torch.load_file("model.safetensors"))
+    /// ```
+    #[must_use]
+    pub fn pytorch(self) -> Pytorch<'a> {
+        Pytorch { export: self, names: ModuleNames::default() }
+    }
+}
+
+impl Pytorch<'_> {
+    /// What the modules are called. Default: as the layers here.
+    #[must_use]
+    pub fn names(mut self, names: ModuleNames) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Writes the file, beside and renamed.
+    ///
+    /// # Errors
+    /// If a layer has what PyTorch has no word for, or the file cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let network = self.export.network;
+        let (values, mut tensors) = (values(network), Tensors::default());
+        for place in places(network, self.export.image, self.names)? {
+            let numbers = match &place.source {
+                Kept::Field(field) => place.there(&values[field]),
+                Kept::Always(value) => vec![*value; place.shape.iter().product()],
+            };
+            tensors.insert(&place.name, &place.shape, &numbers);
+        }
+        Ok(tensors.save(path)?)
+    }
+}
+
+/// Where every tensor of the network stands.
+pub(crate) fn places(
+    network: &Sequential,
+    image: [usize; 3],
+    names: ModuleNames,
+) -> Result<Vec<Place>, Error> {
+    let leaves = leaves(network, image)?;
+    let modules = match names {
+        ModuleNames::Paths => leaves.iter().map(|leaf| leaf.path.clone()).collect(),
+        ModuleNames::Torchvision => torchvision(&leaves)?,
+    };
+    let mut places = Vec::new();
+    for (leaf, module) in leaves.iter().zip(&modules) {
+        for (field, here) in &leaf.fields {
+            places.push(Place::of_pytorch(leaf, module, field, *here)?);
+        }
+        places.extend(missing(leaf, module));
+    }
+    Ok(places)
+}
+
+/// Ones and zeros for a normalization that has only gamma or only beta.
+fn missing(leaf: &Leaf, module: &str) -> Option<Place> {
+    let has = |name: &str| leaf.fields.iter().find(|(field, _)| field == name);
+    match (has("gamma"), has("beta")) {
+        (Some((_, like)), None) => Some(Place::always(format!("{module}.bias"), 0.0, *like)),
+        (None, Some((_, like))) => Some(Place::always(format!("{module}.weight"), 1.0, *like)),
+        _ => None,
+    }
+}
+
+/// What PyTorch keeps and nobody needs.
+pub(crate) fn is_ignored(name: &str) -> bool {
+    name.ends_with("num_batches_tracked")
+}
+
+/// torchvision's names of the modules.
+fn torchvision(leaves: &[Leaf]) -> Result<Vec<String>, Error> {
+    match leaves.iter().any(|leaf| leaf.path.starts_with("residual")) {
+        true => resnet(leaves),
+        false => Ok(vgg(leaves)),
+    }
+}
+
+fn resnet(leaves: &[Leaf]) -> Result<Vec<String>, Error> {
+    let shortcut = |block: &str| {
+        let way = format!("{block}.shortcut");
+        leaves.iter().any(|leaf| leaf.path.starts_with(&way))
+    };
+    let (mut stage, mut index, mut before) = (1, 0, String::new());
+    let mut modules = Vec::new();
+    for leaf in leaves {
+        let (block, inside) = leaf.path.split_once('.').unwrap_or((&leaf.path, ""));
+        if !inside.is_empty() && block != before {
+            // A block that changes the shape begins a stage; the first is the beginning anyway.
+            (stage, index) = match before.as_str() {
+                "" => (1, 0),
+                _ if shortcut(block) => (stage + 1, 0),
+                _ => (stage, index + 1),
+            };
+            before = block.to_owned();
+        }
+        let module = match inside {
+            "" => of_stem(leaf),
+            inside => in_block(inside).map(|name| format!("layer{stage}.{index}.{name}")),
+        };
+        let unknown = || Error::Layer {
+            layer: leaf.path.clone(),
+            class_name: leaf.config.class_name.clone(),
+            reason: "torchvision's ResNet has no such module; use the names of the layers"
+                .to_owned(),
+        };
+        modules.push(match (module, leaf.fields.is_empty()) {
+            (Some(module), _) => module,
+            (None, true) => String::new(),
+            (None, false) => return Err(unknown()),
+        });
+    }
+    Ok(modules)
+}
+
+/// What stands before the blocks, and behind them.
+fn of_stem(leaf: &Leaf) -> Option<String> {
+    let name = match leaf.path.as_str() {
+        "conv2d" => "conv1",
+        "batch_normalization" => "bn1",
+        "dense" => "fc",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+/// The name of `body.conv2d_1` or of `shortcut.conv2d` in its block.
+fn in_block(inside: &str) -> Option<String> {
+    let (way, layer) = inside.split_once('.')?;
+    let (class, number) = match layer.rsplit_once('_') {
+        Some((class, number)) if number.parse::<usize>().is_ok() => (class, number.parse().ok()?),
+        _ => (layer, 0),
+    };
+    match (way, class) {
+        ("body", "conv2d") => Some(format!("conv{}", number + 1)),
+        ("body", "batch_normalization") => Some(format!("bn{}", number + 1)),
+        ("shortcut", "conv2d") => Some("downsample.0".to_owned()),
+        ("shortcut", "batch_normalization") => Some("downsample.1".to_owned()),
+        _ => None,
+    }
+}
+
+/// torchvision counts every module, activations among them.
+fn vgg(leaves: &[Leaf]) -> Vec<String> {
+    let (mut part, mut number) = ("features", 0);
+    let mut modules = Vec::new();
+    for leaf in leaves {
+        if leaf.config.class_name == "Flatten" {
+            (part, number) = ("classifier", 0);
+            modules.push(String::new());
+            continue;
+        }
+        modules.push(format!("{part}.{number}"));
+        let linear = serde_json::Value::from("linear");
+        let weighs = matches!(leaf.config.class_name.as_str(), "Conv2D" | "Dense");
+        let activation = leaf.config.config.get("activation").unwrap_or(&linear);
+        number += if weighs && *activation != linear { 2 } else { 1 };
+    }
+    modules
+}
+
+impl crate::Import<'_> {
+    /// PyTorch's weights from a safetensors file, by these names of modules: what
+    /// `safetensors.torch.save_file(model.state_dict(), path)` wrote.
+    ///
+    /// # Errors
+    /// If the file is not such a file, or has not exactly the tensors of the network; then nothing is
+    /// changed.
+    pub fn pytorch(&mut self, path: impl AsRef<Path>, names: ModuleNames) -> Result<(), LoadError> {
+        let places = places(self.model.network(), self.model.image_shape(), names)?;
+        let file = gradus_train::TensorsFile::open(path)?;
+        self.fill(&places, &file, is_ignored)
+    }
+}

@@ -1,0 +1,118 @@
+//! Data that comes to the device while the device computes.
+//!
+//! Two slots take turns. The host fills the pinned half of one, a stream of its own copies it to the
+//! device while the step before is still at work, and the main stream takes it over with a copy on
+//! the device, which costs next to nothing. Events keep the order: a slot is filled again when its
+//! upload is over, and uploaded again when its last copy was taken over.
+
+use super::{DeviceBuffer, Gpu, Pinned, said};
+use crate::CudaError;
+use cudarc::driver::{result, sys};
+
+/// A way for one block of data from the host to the device, to be used once a step.
+#[derive(Debug)]
+pub struct Feed {
+    gpu: Gpu,
+    stream: sys::CUstream,
+    slots: [Slot; 2],
+    turn: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    host: Pinned,
+    device: DeviceBuffer,
+    /// When the upload is over: the host may write, the main stream may read.
+    uploaded: sys::CUevent,
+    /// When the main stream took it over: the next upload may begin.
+    taken: sys::CUevent,
+}
+
+// SAFETY: handles of the driver, which may be used from any thread that has the context.
+unsafe impl Send for Feed {}
+// SAFETY: nothing can be done with a shared feed.
+unsafe impl Sync for Feed {}
+
+impl Feed {
+    /// A way for up to that many bytes.
+    ///
+    /// # Errors
+    /// If the system gives no pinned memory, or the device none.
+    pub fn new(gpu: &Gpu, bytes: usize) -> Result<Self, CudaError> {
+        gpu.bind();
+        let failed = |e| said("making a stream for uploads", e);
+        let kind = result::stream::StreamKind::NonBlocking;
+        let stream = result::stream::create(kind).map_err(failed)?;
+        let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING);
+        let slot = || {
+            Ok(Slot {
+                host: Pinned::zeroed(gpu, bytes)?,
+                device: DeviceBuffer::zeroed(gpu, bytes),
+                uploaded: event().map_err(failed)?,
+                taken: event().map_err(failed)?,
+            })
+        };
+        let slots = [slot()?, slot()?];
+        gpu.synchronize()?;
+        Ok(Self { gpu: gpu.clone(), stream, slots, turn: 0 })
+    }
+
+    /// Lets `fill` write the first `bytes` of a slot, and puts them in the front of `into`, in order
+    /// with the kernels. Waits only if the device is two blocks behind. Not to be recorded in a
+    /// graph.
+    ///
+    /// # Panics
+    /// If the slot or `into` is smaller.
+    pub fn send(&mut self, bytes: usize, fill: impl FnOnce(&mut [u8]), into: &mut DeviceBuffer) {
+        self.gpu.bind();
+        let Slot { host, device, uploaded, taken } = &mut self.slots[self.turn];
+        self.turn = 1 - self.turn;
+        let (own, main) = (self.stream, self.gpu.stream());
+        // SAFETY: the event is alive; after it the device reads the slot no more.
+        let waited = unsafe { result::event::synchronize(*uploaded) };
+        fill(&mut host.bytes_mut()[..bytes]);
+        let from = &host.bytes()[..bytes];
+        let Some(to) = device.address(bytes) else { return };
+        // SAFETY: streams, events and memory are alive; the host leaves the slot alone until
+        // `uploaded`, and the copies are ordered by the events.
+        let sent = unsafe {
+            waited
+                .and_then(|()| wait(own, *taken))
+                .and_then(|()| result::memcpy_htod_async(to, from, own))
+                .and_then(|()| result::event::record(*uploaded, own))
+                .and_then(|()| wait(main, *uploaded))
+        };
+        self.gpu.note("uploading a batch", sent);
+        into.copy_from(device, bytes);
+        // SAFETY: as above.
+        let sent = unsafe { result::event::record(*taken, main) };
+        self.gpu.note("uploading a batch", sent);
+    }
+}
+
+/// Lets the stream wait until the event has come.
+///
+/// # Safety
+/// Both are alive.
+unsafe fn wait(stream: sys::CUstream, event: sys::CUevent) -> Result<(), result::DriverError> {
+    let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+    // SAFETY: passed on as the caller promised it.
+    unsafe { result::stream::wait_event(stream, event, flags) }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.gpu.bind();
+        // SAFETY: made in `new`, destroyed once, after their last use.
+        let freed = unsafe {
+            result::stream::synchronize(self.stream)
+                .and_then(|()| result::stream::synchronize(self.gpu.stream()))
+                .and_then(|()| {
+                    let events = self.slots.iter().flat_map(|slot| [slot.uploaded, slot.taken]);
+                    events.into_iter().try_for_each(|event| result::event::destroy(event))
+                })
+                .and_then(|()| result::stream::destroy(self.stream))
+        };
+        self.gpu.note("closing a way of upload", freed);
+    }
+}

@@ -1,0 +1,188 @@
+//! Kernels compiled from their source when they are first used, for whoever edits one:
+//! `GRADUS_KERNELS=source`.
+//!
+//! NVRTC compiles for the device at hand, and the result is kept in a cache on disk under a hash of
+//! everything it depends on. NVRTC is part of the CUDA toolkit and of PyTorch; it is looked for
+//! where these put it.
+
+use super::DeviceInfo;
+use crate::Module;
+use cudarc::nvrtc::{result, sys};
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::{CStr, CString, c_char};
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// Whether kernels shall be compiled from source.
+pub(super) fn wanted() -> bool {
+    std::env::var_os("GRADUS_KERNELS").is_some_and(|value| value == "source")
+}
+
+/// The module for that device, as a cubin.
+///
+/// # Errors
+/// In words: that the source or NVRTC was not found, or what the compiler said.
+pub(super) fn compile(module: &Module, device: &DeviceInfo) -> Result<Vec<u8>, String> {
+    let path = Path::new(module.root).join("src").join(format!("{}.cu", module.path));
+    let source = std::fs::read_to_string(&path)
+        .map_err(|e| format!("GRADUS_KERNELS=source reads {}: {e}", path.display()))?;
+    find_nvrtc()?;
+    let options = options(&path, device)?;
+    let kept = cached(&source, &options)?;
+    if let Ok(cubin) = std::fs::read(&kept) {
+        return Ok(cubin);
+    }
+    let cubin = cubin(&source, &path, &options)?;
+    keep(&kept, &cubin);
+    Ok(cubin)
+}
+
+/// What the compiler is told: the very architecture, and where headers lie.
+fn options(source: &Path, device: &DeviceInfo) -> Result<Vec<String>, String> {
+    let headers = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/include");
+    let room = source.parent().unwrap_or(Path::new("."));
+    let (major, minor) = device.compute_capability;
+    // Hopper's own instructions are in the architecture with an a.
+    let own = if (major, minor) == (9, 0) { "a" } else { "" };
+    Ok(vec![
+        format!("--gpu-architecture=sm_{major}{minor}{own}"),
+        "--std=c++17".to_owned(),
+        "-lineinfo".to_owned(),
+        format!("-I{}", headers.display()),
+        format!("-I{}", room.display()),
+    ])
+}
+
+/// Where the cubin of that source is kept: under a hash of it, its headers, the options and the
+/// compiler's version.
+fn cached(source: &str, options: &[String]) -> Result<PathBuf, String> {
+    let mut hash = DefaultHasher::new();
+    (source, options, env!("CARGO_PKG_VERSION"), version()?).hash(&mut hash);
+    for folder in options.iter().filter_map(|option| option.strip_prefix("-I")) {
+        let mut headers: Vec<PathBuf> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.extension().is_some_and(|e| e == "cuh"))
+            .collect();
+        headers.sort();
+        for header in headers {
+            std::fs::read(&header).unwrap_or_default().hash(&mut hash);
+        }
+    }
+    let home = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let home = home.unwrap_or_else(std::env::temp_dir);
+    Ok(home.join("gradus/kernels").join(format!("{:016x}.cubin", hash.finish())))
+}
+
+/// Keeps it, written beside and renamed. A cache that cannot be written is no loss.
+fn keep(path: &Path, cubin: &[u8]) {
+    let beside = path.with_extension(format!("{}.part", std::process::id()));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&beside, cubin))
+        .and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+}
+
+fn version() -> Result<(i32, i32), String> {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: two numbers to write to; the library is there.
+    let asked = unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor).result() };
+    asked.map(|()| (major, minor)).map_err(|e| format!("NVRTC does not say its version: {e}"))
+}
+
+/// Compiles. What the compiler says is the error.
+fn cubin(source: &str, path: &Path, options: &[String]) -> Result<Vec<u8>, String> {
+    let text = |text: &str| CString::new(text).map_err(|e| e.to_string());
+    let (source, name) = (text(source)?, text(&path.display().to_string())?);
+    let program = result::create_program(&source, Some(&name)).map_err(|e| e.to_string())?;
+    // SAFETY: the program was just made and is destroyed once, below.
+    let compiled = unsafe { result::compile_program(program, options) };
+    let outcome = match compiled {
+        Ok(()) => finished(program),
+        Err(error) => Err(format!("{error}: {}", log(program))),
+    };
+    // SAFETY: as above.
+    unsafe { result::destroy_program(program) }.map_err(|e| e.to_string())?;
+    outcome
+}
+
+fn finished(program: sys::nvrtcProgram) -> Result<Vec<u8>, String> {
+    let mut size = 0;
+    // SAFETY: a compiled program, and a number to write to.
+    unsafe { sys::nvrtcGetCUBINSize(program, &raw mut size).result() }
+        .map_err(|e| e.to_string())?;
+    let mut cubin = vec![0u8; size];
+    // SAFETY: as many bytes as were asked for.
+    unsafe { sys::nvrtcGetCUBIN(program, cubin.as_mut_ptr().cast::<c_char>()).result() }
+        .map_err(|e| e.to_string())?;
+    Ok(cubin)
+}
+
+fn log(program: sys::nvrtcProgram) -> String {
+    // SAFETY: a program that was compiled, if in vain.
+    let log = unsafe { result::get_program_log(program) }.unwrap_or_default();
+    let bytes: Vec<u8> = log.iter().map(|&c| c as u8).collect();
+    CStr::from_bytes_until_nul(&bytes).map_or(String::new(), |s| s.to_string_lossy().into_owned())
+}
+
+/// Makes sure that NVRTC is in the process: where the loader finds it, or where the toolkit and
+/// Python's packages put it. Opened by its path once, it is found by its name from then on.
+fn find_nvrtc() -> Result<(), String> {
+    // SAFETY: opens the library if it is there, which runs its initialisers and no more.
+    let present = || unsafe { sys::is_culib_present() };
+    if present() {
+        return Ok(());
+    }
+    let folders = folders();
+    for folder in &folders {
+        let newest = |prefix: &str| {
+            let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            names.filter(|name| name.starts_with(prefix) && !name.contains(".alt.")).max()
+        };
+        let (Some(builtins), Some(nvrtc)) =
+            (newest("libnvrtc-builtins.so."), newest("libnvrtc.so."))
+        else {
+            continue;
+        };
+        // The builtins first: the compiler asks for them by name when it is used.
+        if open(&folder.join(builtins)) && open(&folder.join(nvrtc)) && present() {
+            return Ok(());
+        }
+    }
+    let folders: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+    Err(format!(
+        "GRADUS_KERNELS=source needs NVRTC, and there is no libnvrtc.so on the loader's path nor in \
+         {}: set CUDA_HOME, or leave the variable unset to use the kernels as they were built",
+        folders.join(", ")
+    ))
+}
+
+fn open(library: &Path) -> bool {
+    // SAFETY: runs the initialisers of NVIDIA's own library. It stays open for ever.
+    unsafe { libloading::Library::new(library) }.map(std::mem::forget).is_ok()
+}
+
+/// Where the toolkit and Python's packages put the library.
+fn folders() -> Vec<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let mut folders: Vec<PathBuf> = ["CUDA_HOME", "CUDA_PATH"]
+        .into_iter()
+        .filter_map(variable)
+        .map(|toolkit| toolkit.join("lib64"))
+        .collect();
+    folders.push("/usr/local/cuda/lib64".into());
+    for python in ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable) {
+        for entry in std::fs::read_dir(python.join("lib")).into_iter().flatten().flatten() {
+            let packages = entry.path().join("site-packages/nvidia");
+            folders.extend(["cu13/lib", "cuda_nvrtc/lib"].map(|lib| packages.join(lib)));
+        }
+    }
+    folders
+}

@@ -1,0 +1,275 @@
+// Batch normalization; see ../batch_normalization.rs for the formulas.
+//
+// Statistics and gradients take two stages: blocks sum down a chunk of rows, and a block for each channel adds up
+// the chunks. A thread sums few rows in f32, as differences from something near them, and these sums in f64.
+// target compute_75
+#include "columns.cuh"
+#include "lanes.cuh"
+#include "reduce.cuh"
+
+// Rows that a thread sums in f32, and whose numbers are on their way from memory together.
+#define TILE 8
+
+// Which rows of a chunk a strand takes: `count` of them, the tile that begins at `row`.
+__device__ __forceinline__ int rows_of_tile(size_t row, size_t end, int strands) {
+    const size_t left = (end - row + strands - 1) / strands;
+    return left < TILE ? (int)left : TILE;
+}
+
+__device__ __forceinline__ size_t end_of_chunk(size_t rows, int chunk) {
+    const size_t end = ((size_t)blockIdx.y + 1) * chunk;
+    return end < rows ? end : rows;
+}
+
+// Adds to `all` the moments of `count` numbers, `stride` apart: as differences from the first, which are small where
+// the numbers are alike, however large they are.
+__device__ __forceinline__ void absorb(Moments<double>& all, const float* __restrict__ x, size_t stride, int count) {
+    float d[TILE], sum = 0.f, m2 = 0.f;
+#pragma unroll
+    for (int j = 0; j < TILE; ++j) d[j] = j < count ? x[j * stride] : 0.f;
+    const float first = d[0];
+#pragma unroll
+    for (int j = 0; j < TILE; ++j) {
+        d[j] = j < count ? d[j] - first : 0.f;
+        sum += d[j];
+    }
+    const float mean = sum / (float)count;
+#pragma unroll
+    for (int j = 0; j < TILE; ++j) {
+        const float off = j < count ? d[j] - mean : 0.f;
+        m2 = fmaf(off, off, m2);
+    }
+    // As `merge`, but for the share, which f32 can say well enough and much faster.
+    const double delta = (double)first + mean - all.mean, before = all.count;
+    all.count += count;
+    const double share = (float)count / (float)all.count;
+    all.mean += delta * share;
+    all.m2 += m2 + delta * delta * before * share;
+}
+
+__device__ __forceinline__ void write_pair(float* at, size_t next, double sum) {
+    const float nearest = (float)sum;
+    at[0] = nearest;
+    at[next] = (float)(sum - nearest);
+}
+
+__device__ __forceinline__ double read_pair(const float* at, size_t next) { return (double)at[0] + at[next]; }
+
+// Mean (a pair) and sum of squares around it of each chunk, each channels·chunks. Blocks: groups of lanes, chunks.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+batch_normalization_moments(const float* __restrict__ x, unsigned long long rows, int channels, int lanes, int chunk,
+                            float* __restrict__ partials) {
+    const Strand me(lanes);
+    const int c = (int)blockIdx.x * lanes + me.lane;
+    Moments<double> all = Moments<double>::none();
+    if (c < channels) {
+        const size_t end = end_of_chunk(rows, chunk), stride = (size_t)me.strands * channels;
+        for (size_t row = (size_t)blockIdx.y * chunk + me.strand; row < end; row += TILE * me.strands)
+            absorb(all, x + row * channels + c, stride, rows_of_tile(row, end, me.strands));
+    }
+    all = fold_strands(all, lanes, [](const Moments<double>& a, const Moments<double>& b) { return merge(a, b); });
+    if (me.strand == 0 && c < channels) {
+        const size_t next = (size_t)channels * gridDim.y;
+        float* at = partials + (size_t)c * gridDim.y + blockIdx.y;
+        write_pair(at, next, all.mean);
+        at[2 * next] = (float)all.m2;
+    }
+}
+
+// moving = keep · moving + mean · (mean of the batch), the variance likewise.
+struct Towards {
+    double keep, mean, variance;
+};
+
+// Mean, the rest of the mean and variance from the moments of all chunks. The moving ones are null, or moved. A block
+// for each channel.
+extern "C" __global__ void batch_normalization_statistics(const float* __restrict__ partials, unsigned long long rows,
+                                                          int chunk, int chunks, Towards towards,
+                                                          float* __restrict__ mean, float* __restrict__ rest,
+                                                          float* __restrict__ variance,
+                                                          float* __restrict__ moving_mean,
+                                                          float* __restrict__ moving_variance) {
+    const size_t c = blockIdx.x, next = (size_t)gridDim.x * chunks;
+    Moments<double> all = Moments<double>::none();
+    for (int i = (int)threadIdx.x; i < chunks; i += (int)blockDim.x) {
+        const float* at = partials + c * chunks + i;
+        const size_t first = (size_t)i * chunk, left = rows - first;
+        const double count = left < (size_t)chunk ? (double)left : (double)chunk;
+        all = merge(all, Moments<double>{count, read_pair(at, next), (double)at[2 * next]});
+    }
+    all = block_merge(all);
+    if (threadIdx.x != 0) return;
+    const float nearest = (float)all.mean, biased = (float)all.variance();
+    mean[c] = nearest;
+    rest[c] = (float)(all.mean - nearest);
+    variance[c] = biased;
+    if (!moving_mean) return;
+    moving_mean[c] = (float)(towards.keep * moving_mean[c] + towards.mean * nearest);
+    moving_variance[c] = (float)(towards.keep * moving_variance[c] + towards.variance * biased);
+}
+
+// The numbers of V channels, or the same one for all where there are none.
+template <int V>
+__device__ __forceinline__ Lanes<float, V> load_or(const float* __restrict__ from, int c, float otherwise) {
+    return from ? load<V>(from + c) : spread<V>(otherwise);
+}
+
+// What y takes besides x. Null: rest 0, gamma 1, beta 0.
+struct Statistics {
+    const float *mean, *rest, *variance, *gamma, *beta;
+    float epsilon;
+};
+
+// The item, of `columns` to a row, that this thread begins with, and how far it is to its next: whole rows, so that
+// the columns stay the same. No items for threads beyond the last whole row of the grid.
+struct Walk {
+    size_t first, step;
+
+    __device__ explicit Walk(int columns) : first(grid_thread()), step(grid_threads() / columns * columns) {}
+    __device__ bool idle() const { return first >= step; }
+};
+
+template <int V>
+__device__ void normalize(const Statistics& n, size_t rows, int channels, const float* __restrict__ x,
+                          float* __restrict__ y) {
+    const Walk walk(channels / V);
+    if (walk.idle()) return;
+    const int c = (int)(walk.first % (channels / V)) * V;
+    const Lanes<float, V> mean = load<V>(n.mean + c), variance = load<V>(n.variance + c);
+    const Lanes<float, V> rest = load_or<V>(n.rest, c, 0.f);
+    Lanes<float, V> scale = load_or<V>(n.gamma, c, 1.f), offset = load_or<V>(n.beta, c, 0.f);
+#pragma unroll
+    for (int l = 0; l < V; ++l) {
+        scale.at[l] *= 1.f / sqrtf(variance.at[l] + n.epsilon);
+        offset.at[l] = fmaf(-scale.at[l], rest.at[l], offset.at[l]);
+    }
+    const size_t items = rows * (channels / V);
+    for (size_t at = walk.first; at < items; at += walk.step) {
+        Lanes<float, V> v = load<V>(x + at * V);
+#pragma unroll
+        for (int l = 0; l < V; ++l) v.at[l] = fmaf(v.at[l] - mean.at[l], scale.at[l], offset.at[l]);
+        store(y + at * V, v);
+    }
+}
+
+// y from x. At least as many threads as vectors of channels.
+extern "C" __global__ void batch_normalization_forward(
+    const float* __restrict__ x, unsigned long long rows, int channels, int lanes, const float* __restrict__ mean,
+    const float* __restrict__ rest, const float* __restrict__ variance, const float* __restrict__ gamma,
+    const float* __restrict__ beta, float epsilon, float* __restrict__ y) {
+    const Statistics n{mean, rest, variance, gamma, beta, epsilon};
+    if (lanes == 4) normalize<4>(n, rows, channels, x, y);
+    else normalize<1>(n, rows, channels, x, y);
+}
+
+// Σ dy and Σ dy · (x − mean).
+struct Products {
+    double sum, product;
+};
+
+// Both of each chunk, as pairs, each channels·chunks. Blocks: groups of lanes, chunks.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+batch_normalization_products(const float* __restrict__ x, unsigned long long rows, int channels, int lanes, int chunk,
+                             const float* __restrict__ mean, const float* __restrict__ dy,
+                             float* __restrict__ partials) {
+    const Strand me(lanes);
+    const int c = (int)blockIdx.x * lanes + me.lane;
+    Products all{0., 0.};
+    if (c < channels) {
+        const size_t end = end_of_chunk(rows, chunk), stride = (size_t)me.strands * channels;
+        const float middle = mean[c];
+        for (size_t row = (size_t)blockIdx.y * chunk + me.strand; row < end; row += TILE * me.strands) {
+            const int count = rows_of_tile(row, end, me.strands);
+            const size_t from = row * channels + c;
+            float sum = 0.f, product = 0.f;
+#pragma unroll
+            for (int j = 0; j < TILE; ++j) {
+                const float g = j < count ? dy[from + j * stride] : 0.f;
+                const float d = j < count ? x[from + j * stride] - middle : 0.f;
+                sum += g;
+                product = fmaf(g, d, product);
+            }
+            all.sum += sum;
+            all.product += product;
+        }
+    }
+    all = fold_strands(all, lanes, [](const Products& a, const Products& b) {
+        return Products{a.sum + b.sum, a.product + b.product};
+    });
+    if (me.strand == 0 && c < channels) {
+        const size_t next = (size_t)channels * gridDim.y;
+        float* at = partials + (size_t)c * gridDim.y + blockIdx.y;
+        write_pair(at, next, all.sum);
+        write_pair(at + 2 * next, next, all.product);
+    }
+}
+
+// dgamma and dbeta from the sums of all chunks, twice: the gradients are null where the layer has no such parameter.
+// A block for each channel.
+extern "C" __global__ void batch_normalization_sums(const float* __restrict__ partials, int chunks,
+                                                    const float* __restrict__ rest,
+                                                    const float* __restrict__ variance, float epsilon,
+                                                    float* __restrict__ dgamma, float* __restrict__ dbeta,
+                                                    float* __restrict__ gradient_of_gamma,
+                                                    float* __restrict__ gradient_of_beta) {
+    const size_t c = blockIdx.x, next = (size_t)gridDim.x * chunks;
+    Products all{0., 0.};
+    for (int i = (int)threadIdx.x; i < chunks; i += (int)blockDim.x) {
+        const float* at = partials + c * chunks + i;
+        all.sum += read_pair(at, next);
+        all.product += read_pair(at + 2 * next, next);
+    }
+    all.sum = block_sum(all.sum);
+    all.product = block_sum(all.product);
+    if (threadIdx.x != 0) return;
+    const double rstd = 1. / sqrt((double)variance[c] + (double)epsilon);
+    const float of_gamma = (float)(rstd * (all.product - (double)rest[c] * all.sum)), of_beta = (float)all.sum;
+    dgamma[c] = of_gamma;
+    dbeta[c] = of_beta;
+    if (gradient_of_gamma) gradient_of_gamma[c] = of_gamma;
+    if (gradient_of_beta) gradient_of_beta[c] = of_beta;
+}
+
+// dx = (dy − mean_dy) · scale + ((x − mean) · pull + offset). The first difference is exact for a single row, whose
+// dx is 0.
+template <int V>
+__device__ void input_gradient(const Statistics& n, size_t rows, int channels, const float* __restrict__ x,
+                               const float* __restrict__ dy, const float* __restrict__ dgamma,
+                               const float* __restrict__ dbeta, float* __restrict__ dx) {
+    const Walk walk(channels / V);
+    if (walk.idle()) return;
+    const int c = (int)(walk.first % (channels / V)) * V;
+    const Lanes<float, V> mean = load<V>(n.mean + c), variance = load<V>(n.variance + c);
+    Lanes<float, V> scale = load_or<V>(n.gamma, c, 1.f), offset = load_or<V>(n.rest, c, 0.f);
+    Lanes<float, V> mean_dy = load_or<V>(dbeta, c, 0.f), pull = load_or<V>(dgamma, c, 0.f);
+#pragma unroll
+    for (int l = 0; l < V; ++l) {
+        const float rstd = 1.f / sqrtf(variance.at[l] + n.epsilon);
+        scale.at[l] *= rstd;
+        mean_dy.at[l] /= (float)rows;
+        pull.at[l] = -scale.at[l] * rstd * (pull.at[l] / (float)rows);
+        offset.at[l] = -pull.at[l] * offset.at[l];
+    }
+    const size_t items = rows * (channels / V);
+    for (size_t at = walk.first; at < items; at += walk.step) {
+        const Lanes<float, V> v = load<V>(x + at * V);
+        Lanes<float, V> g = load<V>(dy + at * V);
+#pragma unroll
+        for (int l = 0; l < V; ++l) {
+            const float through_statistics = fmaf(v.at[l] - mean.at[l], pull.at[l], offset.at[l]);
+            g.at[l] = fmaf(g.at[l] - mean_dy.at[l], scale.at[l], through_statistics);
+        }
+        store(dx + at * V, g);
+    }
+}
+
+// dx from the sums dgamma and dbeta; null for 0, where the statistics do not depend on x. Threads as in forward.
+extern "C" __global__ void batch_normalization_backward(
+    const float* __restrict__ x, unsigned long long rows, int channels, int lanes, const float* __restrict__ mean,
+    const float* __restrict__ rest, const float* __restrict__ variance, const float* __restrict__ gamma,
+    float epsilon, const float* __restrict__ dy, const float* __restrict__ dgamma, const float* __restrict__ dbeta,
+    float* __restrict__ dx) {
+    const Statistics n{mean, rest, variance, gamma, nullptr, epsilon};
+    if (lanes == 4) input_gradient<4>(n, rows, channels, x, dy, dgamma, dbeta, dx);
+    else input_gradient<1>(n, rows, channels, x, dy, dgamma, dbeta, dx);
+}

@@ -1,0 +1,397 @@
+//! Batch normalization on a GPU: sums of chunks of rows, then of the chunks; elementwise passes in
+//! which a thread stays with its channels.
+//!
+//! What a thread sums in f32 are eight differences from a number near them; everything after that is
+//! added in f64, and chunks hand their sums on as pairs of floats, as on the CPU.
+
+#[cfg(test)]
+mod tests;
+
+use crate::lanes::{COLUMN_THREADS, columns_of_block, lanes};
+use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, InOut, Out, kernels};
+
+kernels! {
+    "batch_normalization/batch_normalization";
+    fn batch_normalization_moments(
+        x: In<f32>,
+        rows: u64,
+        channels: i32,
+        lanes: i32,
+        chunk: i32,
+        partials: Out<f32>,
+    );
+    fn batch_normalization_statistics(
+        partials: In<f32>,
+        rows: u64,
+        chunk: i32,
+        chunks: i32,
+        towards: Towards,
+        mean: Out<f32>,
+        rest: Out<f32>,
+        variance: Out<f32>,
+        moving_mean: InOut<f32>,
+        moving_variance: InOut<f32>,
+    );
+    fn batch_normalization_forward(
+        x: In<f32>,
+        rows: u64,
+        channels: i32,
+        lanes: i32,
+        mean: In<f32>,
+        rest: In<f32>,
+        variance: In<f32>,
+        gamma: In<f32>,
+        beta: In<f32>,
+        epsilon: f32,
+        y: Out<f32>,
+    );
+    fn batch_normalization_products(
+        x: In<f32>,
+        rows: u64,
+        channels: i32,
+        lanes: i32,
+        chunk: i32,
+        mean: In<f32>,
+        dy: In<f32>,
+        partials: Out<f32>,
+    );
+    fn batch_normalization_sums(
+        partials: In<f32>,
+        chunks: i32,
+        rest: In<f32>,
+        variance: In<f32>,
+        epsilon: f32,
+        dgamma: Out<f32>,
+        dbeta: Out<f32>,
+        gradient_of_gamma: Out<f32>,
+        gradient_of_beta: Out<f32>,
+    );
+    fn batch_normalization_backward(
+        x: In<f32>,
+        rows: u64,
+        channels: i32,
+        lanes: i32,
+        mean: In<f32>,
+        rest: In<f32>,
+        variance: In<f32>,
+        gamma: In<f32>,
+        epsilon: f32,
+        dy: In<f32>,
+        dgamma: In<f32>,
+        dbeta: In<f32>,
+        dx: Out<f32>,
+    );
+}
+
+/// `super::Normalization` on a GPU: views of C numbers, or of none for the defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalization<'a> {
+    /// The mean.
+    pub mean: GpuView<'a, f32>,
+    /// The exact mean minus `mean`; none for 0.
+    pub rest: GpuView<'a, f32>,
+    /// The biased variance.
+    pub variance: GpuView<'a, f32>,
+    /// What is added to the variance.
+    pub epsilon: f32,
+    /// The scale; none for 1.
+    pub gamma: GpuView<'a, f32>,
+    /// The offset; none for 0.
+    pub beta: GpuView<'a, f32>,
+}
+
+/// The moving statistics, C each, and how a batch moves them.
+#[derive(Debug)]
+pub struct Moving<'a> {
+    /// The moving mean.
+    pub mean: GpuViewMut<'a, f32>,
+    /// The moving variance.
+    pub variance: GpuViewMut<'a, f32>,
+    /// The share that stays.
+    pub momentum: f64,
+    /// What the biased variance is multiplied with before it is stored.
+    pub factor: f64,
+}
+
+/// moving = keep · moving + mean · (mean of the batch), the variance likewise.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Towards {
+    keep: f64,
+    mean: f64,
+    variance: f64,
+}
+
+// SAFETY: `repr(C)`, with the fields that the kernels declare in their order.
+unsafe impl Argument for Towards {}
+
+/// How the rows of x are cut: by geometry alone, so that sums have the same bits on every device.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// Neighbouring channels of a block: a power of two.
+    lanes: usize,
+    /// Blocks beside each other.
+    groups: usize,
+    /// Rows of a chunk.
+    chunk: usize,
+    /// Chunks.
+    chunks: usize,
+}
+
+impl Cut {
+    /// Rows that a thread takes at once, at least.
+    const TILE: usize = 8;
+    /// Blocks that are aimed at: they fill an H200.
+    const BLOCKS: usize = 1024;
+    /// Floats that a chunk hands on for each channel, at most.
+    const SUMS: usize = 4;
+
+    fn of(rows: usize, channels: usize) -> Self {
+        let (lanes, groups, least) = Self::block(channels);
+        let chunk = (rows * groups).div_ceil(Self::BLOCKS).max(1).next_multiple_of(least);
+        Self { lanes, groups, chunk, chunks: rows.div_ceil(chunk) }
+    }
+
+    /// Lanes, groups of them, and the fewest rows that are worth a block.
+    fn block(channels: usize) -> (usize, usize, usize) {
+        let lanes = columns_of_block(channels);
+        (lanes, channels.div_ceil(lanes), Self::TILE * COLUMN_THREADS / lanes)
+    }
+
+    fn grid(&self) -> Grid {
+        Grid::of([self.groups as u32, self.chunks as u32, 1], COLUMN_THREADS as u32)
+    }
+
+    /// A block for each channel, with about a thread for each chunk.
+    fn grid_of_channels(&self, channels: usize) -> Grid {
+        let threads = self.chunks.next_power_of_two().clamp(32, COLUMN_THREADS);
+        Grid::of([channels as u32, 1, 1], threads as u32)
+    }
+}
+
+/// Floats of scratch that every function here can do with, for up to that many rows.
+#[must_use]
+pub fn scratch(rows: usize, channels: usize) -> usize {
+    let (_, groups, least) = Cut::block(channels);
+    // Of fewer rows there may be more chunks, but never more than these.
+    let chunks = Cut::BLOCKS.div_ceil(groups.max(1)).min(rows.div_ceil(least));
+    chunks * Cut::SUMS * channels
+}
+
+/// Mean, the rest of the mean and biased variance of each channel of x, C each; and the moving
+/// statistics moved towards them.
+///
+/// # Panics
+/// If the lengths do not fit, x has no rows, or the scratch is not there.
+pub fn statistics(
+    gpu: &Gpu,
+    mut scratch: GpuViewMut<'_, f32>,
+    x: GpuView<'_, f32>,
+    [mean, rest, variance]: [GpuViewMut<'_, f32>; 3],
+    moving: Option<Moving<'_>>,
+) {
+    let channels = mean.len();
+    assert_eq!((channels, channels), (rest.len(), variance.len()), "one for each channel");
+    let rows = rows(x.len(), channels);
+    let cut = Cut::of(rows, channels);
+    expect_scratch(&scratch, cut.chunks * 3 * channels);
+    let (chunk, chunks) = (cut.chunk as i32, cut.chunks as i32);
+    let (towards, moving_mean, moving_variance) = match moving {
+        None => (Towards::default(), GpuViewMut::none(), GpuViewMut::none()),
+        Some(Moving { mean, variance, momentum: keep, factor }) => {
+            assert_eq!((channels, channels), (mean.len(), variance.len()), "one for each channel");
+            let towards = Towards { keep, mean: 1.0 - keep, variance: (1.0 - keep) * factor };
+            (towards, mean, variance)
+        }
+    };
+    // SAFETY: the first kernel reads `rows` rows of `channels`, which is x, and writes three numbers
+    // for each channel and chunk, for which there is room; the second reads these and writes a
+    // number for each channel, which is the length of the others, or none.
+    unsafe {
+        let partials = scratch.reborrow();
+        let lanes = cut.lanes as i32;
+        let (n, c) = (rows as u64, channels as i32);
+        batch_normalization_moments(gpu, cut.grid(), x, n, c, lanes, chunk, partials);
+        batch_normalization_statistics(
+            gpu,
+            cut.grid_of_channels(channels),
+            scratch.as_view(),
+            n,
+            chunk,
+            chunks,
+            towards,
+            mean,
+            rest,
+            variance,
+            moving_mean,
+            moving_variance,
+        );
+    }
+}
+
+/// y = (x − mean) · gamma · rstd + beta.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn forward(gpu: &Gpu, x: GpuView<'_, f32>, n: &Normalization<'_>, y: GpuViewMut<'_, f32>) {
+    let channels = n.channels();
+    assert_eq!(x.len(), y.len(), "as many y as x");
+    let rows = rows(x.len(), channels);
+    let lanes = n.lanes(&[x.pointer(), y.pointer()]);
+    // SAFETY: the kernel stays within `rows` rows of `channels`, which are x and y, and within
+    // `channels` for the others, as `channels()` has seen; all are aligned as `lanes` says.
+    unsafe {
+        batch_normalization_forward(
+            gpu,
+            walk(x.len() / lanes, channels / lanes),
+            x,
+            rows as u64,
+            channels as i32,
+            lanes as i32,
+            n.mean,
+            n.rest,
+            n.variance,
+            n.gamma,
+            n.beta,
+            n.epsilon,
+            y,
+        );
+    }
+}
+
+/// dgamma and dbeta, C each; and once more where they are the `gradients` of parameters, which are
+/// none where there is no such parameter.
+///
+/// # Panics
+/// If the lengths do not fit, or the scratch is not there.
+pub fn backward_parameters(
+    gpu: &Gpu,
+    mut scratch: GpuViewMut<'_, f32>,
+    x: GpuView<'_, f32>,
+    n: &Normalization<'_>,
+    dy: GpuView<'_, f32>,
+    [dgamma, dbeta]: [GpuViewMut<'_, f32>; 2],
+    gradients: [GpuViewMut<'_, f32>; 2],
+) {
+    let channels = n.channels();
+    assert_eq!(x.len(), dy.len(), "as many dy as x");
+    assert_eq!([channels; 3], [n.rest.len(), dgamma.len(), dbeta.len()], "one for each channel");
+    let fits = gradients.iter().all(|gradient| gradient.is_empty() || gradient.len() == channels);
+    assert!(fits, "a gradient for each channel");
+    let rows = rows(x.len(), channels);
+    let cut = Cut::of(rows, channels);
+    expect_scratch(&scratch, cut.chunks * Cut::SUMS * channels);
+    let [of_gamma, of_beta] = gradients;
+    // SAFETY: as in `statistics`, with four numbers for each channel and chunk.
+    unsafe {
+        batch_normalization_products(
+            gpu,
+            cut.grid(),
+            x,
+            rows as u64,
+            channels as i32,
+            cut.lanes as i32,
+            cut.chunk as i32,
+            n.mean,
+            dy,
+            scratch.reborrow(),
+        );
+        batch_normalization_sums(
+            gpu,
+            cut.grid_of_channels(channels),
+            scratch.as_view(),
+            cut.chunks as i32,
+            n.rest,
+            n.variance,
+            n.epsilon,
+            dgamma,
+            dbeta,
+            of_gamma,
+            of_beta,
+        );
+    }
+}
+
+/// dx = gamma · rstd · (dy − dbeta/N − x̂ · dgamma/N), from the sums dgamma and dbeta, which are none
+/// where the statistics do not depend on x.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn backward_input(
+    gpu: &Gpu,
+    x: GpuView<'_, f32>,
+    n: &Normalization<'_>,
+    dy: GpuView<'_, f32>,
+    [dgamma, dbeta]: [GpuView<'_, f32>; 2],
+    dx: GpuViewMut<'_, f32>,
+) {
+    let channels = n.channels();
+    assert_eq!((x.len(), x.len()), (dy.len(), dx.len()), "as many dy and dx as x");
+    let fits = [dgamma, dbeta].iter().all(|sums| sums.is_empty() || sums.len() == channels);
+    assert!(fits, "one sum for each channel");
+    let rows = rows(x.len(), channels);
+    let pointers = [x, dy, dgamma, dbeta].map(|view| view.pointer());
+    let lanes = n.lanes(&pointers).min(n.lanes(&[dx.pointer()]));
+    // SAFETY: as in `forward`.
+    unsafe {
+        batch_normalization_backward(
+            gpu,
+            walk(x.len() / lanes, channels / lanes),
+            x,
+            rows as u64,
+            channels as i32,
+            lanes as i32,
+            n.mean,
+            n.rest,
+            n.variance,
+            n.gamma,
+            n.epsilon,
+            dy,
+            dgamma,
+            dbeta,
+            dx,
+        );
+    }
+}
+
+impl Normalization<'_> {
+    /// How many channels there are.
+    ///
+    /// # Panics
+    /// If the views have other lengths, and are not none.
+    fn channels(&self) -> usize {
+        let channels = self.mean.len();
+        assert_eq!(self.variance.len(), channels, "a variance for each channel");
+        let optional = [self.rest, self.gamma, self.beta];
+        let fit = optional.iter().all(|view| view.is_empty() || view.len() == channels);
+        assert!(fit, "the rest, gamma and beta, where there are any, for each channel");
+        channels
+    }
+
+    /// How many channels go together, where arrays begin at these addresses.
+    fn lanes(&self, pointers: &[u64]) -> usize {
+        let own = [self.mean, self.rest, self.variance, self.gamma, self.beta];
+        let own = lanes(self.mean.len(), &own.map(|view| view.pointer()));
+        own.min(lanes(self.mean.len(), pointers))
+    }
+}
+
+/// Threads for `items` vectors in rows of `columns`: about four to each thread, which reads its
+/// channels once, and at least one for each column.
+fn walk(items: usize, columns: usize) -> Grid {
+    let grid = Grid::strided(items.div_ceil(4));
+    let blocks = grid.blocks[0].max(columns.div_ceil(grid.threads as usize) as u32);
+    Grid::of([blocks, 1, 1], grid.threads)
+}
+
+/// # Panics
+/// If the rows are not whole, or there are none.
+fn rows(n: usize, channels: usize) -> usize {
+    let rows = n / channels.max(1);
+    assert!(rows > 0 && rows * channels == n, "whole rows of {channels} channels, not {n} numbers");
+    rows
+}
+
+fn expect_scratch(scratch: &GpuViewMut<'_, f32>, need: usize) {
+    assert!(scratch.len() >= need, "{need} floats of scratch are used, {} given", scratch.len());
+}

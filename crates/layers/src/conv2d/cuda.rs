@@ -1,0 +1,243 @@
+//! Convolution on a GPU: products of matrices that are looked up in the images as they lie, in
+//! tiles (`matmul.cuh`), exact in f32. Groups with few channels go one by one (`depthwise.cu`).
+//!
+//! Backward with strides, the pixels of dx fall into phases that meet different taps of the kernel;
+//! each phase is a convolution with stride 1, and no product with a zero between strides is made.
+
+mod depthwise;
+mod pass;
+mod tensorcore;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use super::Geometry;
+pub use crate::matmul::Epilogue;
+use crate::matmul::{add_columns, columns_scratch, in_parts, int, supported};
+use gradus_tensor::Precision;
+use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
+use pass::Pass;
+use windows::{Phase, Windows, phases};
+
+kernels! {
+    "conv2d/conv2d";
+    fn conv2d_forward(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
+        y: Out<f32>, apart: u64,
+    );
+    fn conv2d_forward_quads(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
+        y: Out<f32>, apart: u64,
+    );
+    fn conv2d_forward_narrow(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
+        y: Out<f32>, apart: u64,
+    );
+    fn conv2d_forward_narrow_quads(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
+        y: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_input(
+        g: Windows, phase: Phase, dz: In<f32>, kernel: In<f32>, dx: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_input_quads(
+        g: Windows, phase: Phase, dz: In<f32>, kernel: In<f32>, dx: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_input_narrow(
+        g: Windows, phase: Phase, dz: In<f32>, kernel: In<f32>, dx: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_input_narrow_quads(
+        g: Windows, phase: Phase, dz: In<f32>, kernel: In<f32>, dx: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_weight(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, dz: In<f32>, dkernel: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_weight_quads(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, dz: In<f32>, dkernel: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_weight_small(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, dz: In<f32>, dkernel: Out<f32>, apart: u64,
+    );
+    fn conv2d_backward_weight_small_quads(
+        g: Windows, filters: i32, groups: i32, x: In<f32>, dz: In<f32>, dkernel: Out<f32>, apart: u64,
+    );
+}
+
+type Forward = unsafe fn(
+    &Gpu,
+    Grid,
+    Windows,
+    i32,
+    i32,
+    In<'_, f32>,
+    In<'_, f32>,
+    In<'_, f32>,
+    i32,
+    Out<'_, f32>,
+    u64,
+);
+type BackwardInput =
+    unsafe fn(&Gpu, Grid, Windows, Phase, In<'_, f32>, In<'_, f32>, Out<'_, f32>, u64);
+type BackwardWeight =
+    unsafe fn(&Gpu, Grid, Windows, i32, i32, In<'_, f32>, In<'_, f32>, Out<'_, f32>, u64);
+
+/// Floats of scratch that the functions here take for such a batch or a smaller one.
+#[must_use]
+pub fn scratch(g: &Geometry) -> usize {
+    let sums = columns_scratch(g.n * g.p * g.q, g.k);
+    if depthwise::fits(g) {
+        return sums.max(depthwise::scratch(g));
+    }
+    // The precision may be another at any time.
+    let of = |precision| {
+        let [forward, input, weight] = [Pass::forward, Pass::backward_input, Pass::weight];
+        let scratch = |pass: fn(&Geometry, Precision) -> Pass| pass(g, precision).scratch();
+        scratch(forward).max(scratch(input)).max(scratch(weight))
+    };
+    sums.max(of(Precision::F32)).max(of(Precision::Tf32)).max(of(Precision::Bf16))
+}
+
+/// y from x and kernel.
+///
+/// # Panics
+/// If a view has another length than `g` says, or the scratch is less than [`scratch`] says.
+pub fn forward(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [x, kernel]: [GpuView<'_, f32>; 2],
+    epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    y: GpuViewMut<'_, f32>,
+) {
+    check(g, x.len(), kernel.len(), y.len());
+    assert!(epilogue.bias.is_empty() || epilogue.bias.len() == g.k, "a bias for each filter");
+    if y.is_empty() {
+        return;
+    }
+    if depthwise::fits(g) {
+        return depthwise::forward(gpu, g, [x, kernel], epilogue, y);
+    }
+    let pass = Pass::forward(g, supported(gpu, precision));
+    let launch = forward_kernel(&pass);
+    let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
+    let apart = pass.len() as u64;
+    in_parts(gpu, pass.parts, epilogue, scratch, y, |y, Epilogue { bias, relu }| {
+        let (grid, relu) = (pass.grid(), i32::from(relu));
+        // SAFETY: the kernel reads x, kernel and bias and writes y within the geometry that their
+        // lengths were checked against, and parts within the scratch.
+        unsafe { launch(gpu, grid, windows, filters, groups, x, kernel, bias, relu, y, apart) }
+    });
+}
+
+/// dx from dz and kernel.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_input(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [dz, kernel]: [GpuView<'_, f32>; 2],
+    scratch: GpuViewMut<'_, f32>,
+    dx: GpuViewMut<'_, f32>,
+) {
+    check(g, dx.len(), kernel.len(), dz.len());
+    if dx.is_empty() {
+        return;
+    }
+    if depthwise::fits(g) {
+        return depthwise::backward_input(gpu, g, [dz, kernel], dx);
+    }
+    let pass = Pass::backward_input(g, supported(gpu, precision));
+    let launch = backward_input_kernel(&pass);
+    let apart = pass.len() as u64;
+    in_parts(gpu, pass.parts, Epilogue::none(), scratch, dx, |mut dx, _| {
+        for (windows, phase) in phases(g) {
+            let (grid, dx) = (pass.grid_of(windows.positions as usize), dx.reborrow());
+            // SAFETY: as in `forward`; the phases of dx are apart.
+            unsafe { launch(gpu, grid, windows, phase, dz, kernel, dx, apart) }
+        }
+    });
+}
+
+/// dkernel from x and dz.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_weight(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [x, dz]: [GpuView<'_, f32>; 2],
+    scratch: GpuViewMut<'_, f32>,
+    dkernel: GpuViewMut<'_, f32>,
+) {
+    check(g, x.len(), dkernel.len(), dz.len());
+    if dkernel.is_empty() {
+        return;
+    }
+    if depthwise::fits(g) {
+        return depthwise::backward_weight(gpu, g, [x, dz], scratch, dkernel);
+    }
+    let pass = Pass::weight(g, supported(gpu, precision));
+    let launch = backward_weight_kernel(&pass);
+    let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
+    in_parts(gpu, pass.parts, Epilogue::none(), scratch, dkernel, |dkernel, _| {
+        let (grid, apart) = (pass.grid(), pass.len() as u64);
+        // SAFETY: as in `forward`.
+        unsafe { launch(gpu, grid, windows, filters, groups, x, dz, dkernel, apart) }
+    });
+}
+
+/// dbias from dz.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_bias(
+    gpu: &Gpu,
+    g: &Geometry,
+    dz: GpuView<'_, f32>,
+    scratch: GpuViewMut<'_, f32>,
+    dbias: GpuViewMut<'_, f32>,
+) {
+    let (rows, columns) = (g.n * g.p * g.q, g.k);
+    add_columns(gpu, [rows, columns], dz, scratch, dbias);
+}
+
+/// Empty views are those of a device without memory, on which nothing is launched any more.
+fn check(g: &Geometry, x: usize, kernel: usize, y: usize) {
+    for (name, len, shape) in [("x", x, g.x()), ("kernel", kernel, g.kernel()), ("y", y, g.y())] {
+        assert!(len == shape.len() || len == 0, "{name} has {len} numbers, expected {shape}");
+    }
+}
+
+fn forward_kernel(pass: &Pass) -> Forward {
+    match (pass.precision, pass.narrow, pass.quads) {
+        (Precision::F32, false, false) => conv2d_forward,
+        (Precision::F32, false, true) => conv2d_forward_quads,
+        (Precision::F32, true, false) => conv2d_forward_narrow,
+        (Precision::F32, true, true) => conv2d_forward_narrow_quads,
+        _ => tensorcore::forward_kernel(pass),
+    }
+}
+
+fn backward_input_kernel(pass: &Pass) -> BackwardInput {
+    match (pass.precision, pass.narrow, pass.quads) {
+        (Precision::F32, false, false) => conv2d_backward_input,
+        (Precision::F32, false, true) => conv2d_backward_input_quads,
+        (Precision::F32, true, false) => conv2d_backward_input_narrow,
+        (Precision::F32, true, true) => conv2d_backward_input_narrow_quads,
+        _ => tensorcore::backward_input_kernel(pass),
+    }
+}
+
+fn backward_weight_kernel(pass: &Pass) -> BackwardWeight {
+    match (pass.precision, pass.narrow, pass.quads) {
+        (Precision::F32, false, false) => conv2d_backward_weight,
+        (Precision::F32, false, true) => conv2d_backward_weight_quads,
+        (Precision::F32, true, false) => conv2d_backward_weight_small,
+        (Precision::F32, true, true) => conv2d_backward_weight_small_quads,
+        _ => tensorcore::backward_weight_kernel(pass),
+    }
+}

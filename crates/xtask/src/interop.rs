@@ -1,0 +1,102 @@
+//! Our files in other programs' hands.
+//!
+//! ```text
+//! cargo xtask full interop    everyone who serves models, and a dated table in docs/interop
+//! ```
+//!
+//! A part of `check` needs onnxruntime alone. The programs are Python's: each has an environment of
+//! its own under `target/interop`, with the releases that `tests/interop/requirements*.txt` name.
+//! What is loaded is written by `tests/interop/export`, on photos of `GRADUS_TEST_DATA` where that
+//! is set, else on drawn ones.
+
+use crate::{cargo, run, say, target};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDER: &str = "tests/interop";
+/// What is installed without what it asks for.
+const ALONE: &str = "tf_keras==2.21.0";
+/// Who reads what was written: each prints a section of the table.
+const READERS: [&str; 1] = ["served.py"];
+
+/// Everyone, and the table of the day.
+pub(crate) fn full() -> Result<()> {
+    let python = environment("venv", "requirements.txt", &[ALONE])?;
+    let cases = export("cases", &[])?;
+    let date = stdout(Command::new("date").args(["-u", "+%F"]))?;
+    let mut text = format!(
+        "# Other programs and gradus's files, {date}\n\nWritten by `cargo xtask full interop` \
+         ({FOLDER}).\n"
+    );
+    for reader in READERS {
+        say(&format!("$ {reader}"));
+        let script = Path::new(FOLDER).join(reader);
+        text.push_str(&format!("\n{}\n", stdout(Command::new(&python).arg(script).arg(&cases))?));
+    }
+    let path = format!("docs/interop/{}-interop.md", date.trim());
+    fs::create_dir_all("docs/interop")?;
+    fs::write(&path, text).with_context(|| path.clone())?;
+    say(&format!("written to {path}"));
+    Ok(())
+}
+
+/// onnxruntime, on the small networks that hold every layer; nothing where it cannot be installed.
+pub(crate) fn check() -> Result<()> {
+    let python = match environment("venv-check", "requirements-check.txt", &[]) {
+        Ok(python) => python,
+        Err(error) => {
+            say(&format!("interop: skipped, it needs Python with onnxruntime: {error:#}"));
+            return Ok(());
+        }
+    };
+    let cases = export("cases-check", &["--layers-only"])?;
+    let script = format!("{FOLDER}/check_layers.py");
+    run(&python.display().to_string(), &[&script, &cases.display().to_string()], &[])
+}
+
+/// Writes the networks anew.
+fn export(folder: &str, options: &[&str]) -> Result<PathBuf> {
+    let out = target().join("interop").join(folder);
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    let example = ["run", "--quiet", "--example", "interop_export", "--"];
+    cargo(&[&example[..], &[&out.display().to_string()], options].concat(), &[])?;
+    Ok(out)
+}
+
+/// The Python of an environment with what that file lists, and more that is installed without what
+/// it asks for. One that was made for the same lines is taken as it is.
+fn environment(name: &str, requirements: &str, alone: &[&str]) -> Result<PathBuf> {
+    let folder = std::path::absolute(target().join("interop").join(name))?;
+    let requirements = format!("{FOLDER}/{requirements}");
+    let lines = fs::read_to_string(&requirements).with_context(|| requirements.clone())?;
+    let (wanted, stamp) = (format!("{lines}{alone:?}"), folder.join("requirements"));
+    let python = folder.join("bin/python");
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return Ok(python);
+    }
+    let path = python.display().to_string();
+    run("python3", &["-m", "venv", "--clear", &folder.display().to_string()], &[])?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(&path, &[&install[..], &["-r", &requirements]].concat(), &[])?;
+    for package in alone {
+        run(&path, &[&install[..], &["--no-deps", package]].concat(), &[])?;
+    }
+    fs::write(&stamp, wanted)?;
+    Ok(python)
+}
+
+/// What a program prints; what it says beside goes through.
+fn stdout(command: &mut Command) -> Result<String> {
+    let name = format!("{command:?}");
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start {name}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() {
+        bail!("{name} failed:\n{text}");
+    }
+    Ok(text)
+}

@@ -1,0 +1,156 @@
+//! The job on a GPU: a real one, or the emulated one where there is none. What the CPU learns the
+//! GPU learns; recorded steps, repeated runs and resumed ones give the same bits.
+
+use gradus::data::{DataLoader, InMemory, Source, flow};
+use gradus::layers::Sequential;
+use gradus::prelude::*;
+use gradus::tensor::gpu::Gpu;
+use gradus::tensor::{Fields, Path};
+use gradus::train::{Checkpoint, Verbosity};
+use gradus_testing::{Cases, gpu};
+use ndarray::{Array4, ArrayView3, ArrayViewMut3};
+use std::path::Path as Folder;
+
+const SIDE: usize = 14;
+/// Batches of 8, 8 and 6.
+const IMAGES: usize = 22;
+
+/// The reference network in small: everything that it has, once.
+fn network() -> Sequential {
+    Sequential::new()
+        .add(Conv2D::new(8, 3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(MaxPooling2D::new(2))
+        .add(Dropout::new(0.25))
+        .add(Conv2D::new(12, 3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(MaxPooling2D::new(2))
+        .add(Flatten)
+        .add(Dense::new(20).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(Dropout::new(0.5))
+        .add(Dense::new(2).activation(Activation::Softmax))
+}
+
+fn rescale(_: Source<'_>, bytes: ArrayView3<'_, u8>, mut floats: ArrayViewMut3<'_, f32>) {
+    floats.zip_mut_with(&bytes, |float, byte| *float = f32::from(*byte) / 255.0);
+}
+
+/// Noise whose class is whether it is brighter than the middle.
+fn data() -> DataLoader {
+    let mut cases = Cases::new("images on a GPU", 0);
+    let pixels = cases.normal(IMAGES * SIDE * SIDE * 3);
+    let pixels = pixels.into_iter().enumerate().map(|(i, v)| {
+        let shift = if (i / (SIDE * SIDE * 3)).is_multiple_of(2) { 20.0 } else { -20.0 };
+        (128.0 + shift + 30.0 * v).clamp(0.0, 255.0) as u8
+    });
+    let images = Array4::from_shape_vec((IMAGES, SIDE, SIDE, 3), pixels.collect());
+    let images = images.expect("as many pixels");
+    let labels = (0..IMAGES).map(|i| i as u32 % 2).collect();
+    let set = InMemory::new(images, labels, &["bright", "dark"]).expect("a set");
+    flow(set).batch_size(8).workers(0).transform(rescale).open().expect("a loader")
+}
+
+fn model(device: &Device) -> Model {
+    let context = Context::new(device.clone(), 2);
+    let mut model = Model::build(network(), [SIDE, SIDE, 3], context, 7).expect("a model");
+    model.compile(RMSprop::default(), CategoricalCrossentropy::new()).expect("compiled");
+    model
+}
+
+/// Losses and validation losses of the epochs, and all that the network has.
+fn run(mut model: Model, epochs: u32, checkpoint: Option<Checkpoint>) -> (Vec<f64>, Vec<f32>) {
+    let (mut train, mut validation) = (data(), data());
+    let fit = Fit {
+        epochs,
+        validation_data: Some(&mut validation),
+        checkpoint,
+        verbose: Verbosity::Silent,
+        ..Fit::default()
+    };
+    let history = model.fit(&mut train, fit).expect("a run");
+    let mut losses = Vec::new();
+    for name in ["loss", "accuracy", "val_loss", "val_accuracy"] {
+        losses.extend(history.column(name).expect("a column").iter().map(|v| v.expect("a value")));
+    }
+    let mut numbers = Vec::new();
+    model.network().visit(&mut Path::default(), &mut |_, field| {
+        numbers.extend_from_slice(&field.value().numbers::<f32>());
+    });
+    (losses, numbers)
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn a_gpu_learns_what_the_cpu_learns() {
+    let Some(gpu) = gpu() else { return };
+    let (expected, _) = run(model(&Device::Cpu), 3, None);
+    let (found, _) = run(model(&Device::Cuda(gpu)), 3, None);
+    for (found, expected) in found.iter().zip(&expected) {
+        // Nine updates amplify what rounding differs by.
+        assert!((found - expected).abs() < 2e-3 * expected.abs().max(0.1), "{found} {expected}");
+    }
+}
+
+#[test]
+fn recorded_steps_and_single_kernels_give_the_same_bits() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu);
+    let recorded = run(model(&device), 3, None);
+    let mut eager = model(&device);
+    eager.set_graphs(false);
+    let eager = run(eager, 3, None);
+    assert_eq!(recorded.0, eager.0);
+    assert_eq!(bits(&recorded.1), bits(&eager.1));
+    let again = run(model(&device), 3, None);
+    assert_eq!(bits(&recorded.1), bits(&again.1), "a second run");
+}
+
+#[test]
+fn a_resumed_run_gives_the_bits_of_the_whole_one() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.checkpoint");
+    let whole = run(model(&device), 3, None);
+    run(model(&device), 1, Some(Checkpoint::new(&path)));
+    let resumed = run(model(&device), 3, Some(Checkpoint::new(&path).resume(true)));
+    assert_eq!(bits(&whole.1), bits(&resumed.1));
+}
+
+#[test]
+fn a_model_saved_from_a_gpu_answers_on_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let device = Device::Cuda(gpu);
+    let mut trained = model(&device);
+    let fit = Fit { verbose: Verbosity::Silent, ..Fit::default() };
+    trained.fit(&mut data(), fit).expect("an epoch");
+    let version = trained.save(folder.path()).expect("saved");
+    let answers = |device: &Device, version: &Folder| {
+        let context = Context::new(device.clone(), 1);
+        let mut model = Model::load(version, context).expect("loaded");
+        model.predict_batches(&mut data(), None).expect("answers")
+    };
+    let [on_gpu, on_cpu] = [&device, &Device::Cpu].map(|device| answers(device, &version));
+    let own = trained.predict_batches(&mut data(), None).expect("answers");
+    assert_eq!(on_gpu, own);
+    assert!((on_gpu - on_cpu).iter().all(|difference| difference.abs() < 1e-5));
+}
+
+#[test]
+fn steps_on_a_gpu_allocate_nothing_there() {
+    let Some(gpu) = gpu() else { return };
+    let mut model = model(&Device::Cuda(gpu.clone()));
+    let epoch = |model: &mut Model, gpu: &Gpu| {
+        let fit = Fit { verbose: Verbosity::Silent, ..Fit::default() };
+        let before = gpu.allocations();
+        model.fit(&mut data(), fit).expect("an epoch");
+        gpu.allocations() - before
+    };
+    epoch(&mut model, &gpu);
+    assert_eq!(epoch(&mut model, &gpu), 0);
+}

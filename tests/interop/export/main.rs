@@ -1,0 +1,92 @@
+//! gradus's side of `cargo xtask full interop`: networks, in every form that others load, and what
+//! gradus itself answers.
+//!
+//! ```text
+//! cargo run --example interop_export -- OUT [--layers-only]
+//! ```
+//!
+//! Each network becomes a folder: the model in every form, `x.npy` and `y.npy`. The trained ones
+//! see photos of `GRADUS_TEST_DATA` where it is set, else drawn ones; those of `layers.rs` hold
+//! every layer with every option, and have random weights.
+
+#![allow(clippy::print_stdout, reason = "a program for people says what it does")]
+
+mod layers;
+mod npy;
+mod pixels;
+mod trained;
+
+use anyhow::Result;
+use clap::Parser;
+use gradus::export::{Export, Layout};
+use gradus::layers::{Layer as _, Mode, Saved, Sequential};
+use gradus::prelude::{Context, Device};
+use gradus::tensor::{Shape, Spec, Tensor};
+use ndarray::ArrayView4;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Where the folders go
+    out: PathBuf,
+    /// Only the small networks that hold every layer
+    #[arg(long)]
+    layers_only: bool,
+}
+
+/// A network, built, and the images that it is asked about.
+struct Case<'a> {
+    name: &'a str,
+    network: &'a Sequential,
+    images: ArrayView4<'a, f32>,
+    labels: &'a [String],
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    layers::write(&args.out)?;
+    if !args.layers_only {
+        trained::write(&args.out)?;
+    }
+    println!("written to {}", args.out.display());
+    Ok(())
+}
+
+impl Case<'_> {
+    /// Writes every form, and what gradus answers.
+    fn write(&self, out: &Path) -> Result<()> {
+        let folder = out.join(self.name);
+        fs::create_dir_all(&folder)?;
+        let images = self.images.as_slice().expect("in the standard order");
+        npy::write(&folder.join("x.npy"), self.images.shape(), images)?;
+        let answer = self.answer()?;
+        npy::write::<f32>(&folder.join("y.npy"), answer.shape().dims(), answer.slice())?;
+
+        let (_, h, w, c) = self.images.dim();
+        let export = Export::new(self.network, [h, w, c])
+            .labels(self.labels)
+            .rescale(1.0 / 255.0)
+            .note("case", self.name);
+        export.onnx().write(folder.join("nhwc.onnx"))?;
+        export.onnx().layout(Layout::Nchw).write(folder.join("nchw.onnx"))?;
+        export.saved_model().write(folder.join("saved_model"))?;
+        export.saved_model().variables(true).write(folder.join("variables"))?;
+        Ok(())
+    }
+
+    /// What gradus answers. `Model::predict` would do, but for networks that give images.
+    fn answer(&self) -> Result<Tensor> {
+        let mut context = Context::new(Device::Cpu, 2);
+        let images = self.images.as_slice().expect("in the standard order");
+        let x = Tensor::from_slice(Shape::new(self.images.shape()), images);
+        let plan = self.network.plan(x.spec(), Mode::Infer)?;
+        plan.reserve(&mut context);
+        let mut saved = Saved::allocate(&plan, &context.device);
+        let y = self.network.output_shape(x.shape())?;
+        let mut y = Tensor::zeros(Spec::f32(y), &context.device);
+        self.network.infer(&mut context, &x, &mut y, &mut saved);
+        self.network.head().forward(&context, &mut y);
+        Ok(y)
+    }
+}

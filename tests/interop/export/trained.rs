@@ -1,0 +1,55 @@
+//! The reference network, ResNet-18 and an Inception-like one, after a few steps of training: so
+//! that no statistic of a normalization is 0 or 1.
+
+use super::{Case, pixels};
+use anyhow::{Context as _, Result};
+use gradus::data::{DataLoader, synthetic::Synthetic};
+use gradus::models::Stem;
+use gradus::prelude::*;
+use gradus_testing::test_data;
+use std::path::Path;
+
+/// Images in a batch: those that it learns from at once, and those that it is asked about.
+const BATCH: usize = 16;
+
+/// Writes the three.
+pub(crate) fn write(out: &Path) -> Result<()> {
+    let photos = match test_data("data/pets") {
+        Some(folder) => folder,
+        None => {
+            let folder = out.join("drawn");
+            Synthetic::default().train(64).validation(16).write(&folder)?;
+            folder
+        }
+    };
+    for (name, network, size) in [
+        ("dogs_vs_cats", models::dogs_vs_cats(), 128),
+        ("resnet18", models::resnet18(Stem::ImageNet, 2), 128),
+        ("inception_like", models::inception_like(2), 96),
+    ] {
+        let mut data = open(&photos, "train", size)?;
+        let mut model = Model::build(network, [size, size, 3], Context::new(Device::Cpu, 2), 1)?;
+        model.compile(SGD::new().learning_rate(0.01), CategoricalCrossentropy::new())?;
+        model.fit(&mut data, Fit { steps_per_epoch: Some(4), ..Fit::default() })?;
+        let mut asked = open(&photos, "val", size)?;
+        asked.start(0, Some(1));
+        let batch = asked.next_batch().context("no photos to answer for")??;
+        let images = batch.images();
+        Case { name, network: model.network(), images, labels: data.classes() }.write(out)?;
+        if name == "dogs_vs_cats" {
+            pixels::write(&mut model, &photos, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn open(photos: &Path, part: &str, size: usize) -> Result<DataLoader> {
+    let frame = Manifest::read(photos.join(format!("dogs_vs_cats-{part}.csv")))?;
+    let rescale = ImageDataGenerator::builder().rescale(1.0 / 255.0).build()?;
+    Ok(flow_from_dataframe(&frame, photos)
+        .y_col("category")
+        .target_size(size, size)
+        .batch_size(BATCH)
+        .transform(rescale.transform())
+        .open()?)
+}
