@@ -70,12 +70,12 @@ static int attribute(int which) {
     }
 }
 static void forget_errors() {
-    context.error = SUCCESS;
     for (Stream* s : streams) {
-        drain(s);
+        drain(s); // after a fault, it only gives memory back
         s->capturing = s->broken = false;
         s->tape.clear();
     }
+    context.error = SUCCESS;
 }
 } // namespace emu
 

@@ -30,9 +30,8 @@ const uint3* now_thread;
 uint3 now_block;
 dim3 now_block_size, now_grid_size;
 
-static constexpr size_t STACK = 256 * 1024, STRIDE = STACK + 8192; // a guard page, and different cache sets
 static constexpr size_t MARGIN = 256;
-static unsigned char* stacks; // 1024 of them, touched as they are needed
+unsigned char* stacks;
 static int free_stacks[1024], free_count, stacks_guarded;
 static unsigned order[1024], places; // places: threads rounded up to whole warps; Done where there is none
 static unsigned position;            // of the running thread, in `order`
@@ -45,8 +44,6 @@ uint3 thread_index() { return *now_thread; }
 uint3 block_index() { return now_block; }
 dim3 block_size() { return now_block_size; }
 dim3 grid_size() { return now_grid_size; }
-
-bool on_a_stack(const void* p) { return (uintptr_t)p - (uintptr_t)stacks < 1024 * STRIDE; }
 
 // ---- stacks
 static void make_stacks() {

@@ -100,7 +100,10 @@ extern const Launch* launched;
 void wait_as(State state);
 // Leaves the fiber for the host, for good.
 [[noreturn]] void abandon();
-bool on_a_stack(const void* p);
+// Where fibers live: what they touch there is their own.
+static constexpr size_t STACK = 256 * 1024, STRIDE = STACK + 8192; // a guard page, and different cache sets
+extern unsigned char* stacks;                                      // 1024 of them, touched as they are needed
+inline bool on_a_stack(const void* p) { return (uintptr_t)p - (uintptr_t)stacks < 1024 * STRIDE; }
 // ---- warps (warp.cpp)
 // Brings `size` bytes, waits for the other lanes of the mask that have not exited, and sees what all
 // brought: `live` says who, lane l's bytes are at l * size. The last to come calls `compute` on them.

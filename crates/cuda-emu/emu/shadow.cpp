@@ -6,7 +6,7 @@
 
 namespace emu {
 static std::map<uintptr_t, Region> regions; // device allocations
-static Region* last;                        // found: the next access is often near
+Region* last_region;                        // the next access is often near
 
 template <class T> static T* zeroed(size_t n) {
     void* p = mmap(nullptr, n * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -18,16 +18,12 @@ static void release(Region& r) {
     if (r.cells) munmap(r.cells, cells_of(r.size) * sizeof(Cell));
     if (r.known) munmap(r.known, r.size / 8 + 1);
 }
-Cell& cell_of(Region& r, uintptr_t at) {
-    if (!r.cells) r.cells = zeroed<Cell>(cells_of(r.size));
-    return r.cells[at / 4 - r.base / 4];
-}
-Region* region_of(uintptr_t at) {
-    if (last && at - last->base < last->size) return last;
+void make_cells(Region& r) { r.cells = zeroed<Cell>(cells_of(r.size)); }
+Region* find_region(uintptr_t at) {
     auto it = regions.upper_bound(at);
     if (it == regions.begin()) return nullptr;
     Region& r = (--it)->second;
-    return at - r.base < r.size ? last = &r : nullptr;
+    return at - r.base < r.size ? last_region = &r : nullptr;
 }
 std::string near_by(uintptr_t at) {
     auto after = regions.upper_bound(at);
@@ -54,10 +50,8 @@ void set_known(Region& r, size_t from, size_t size) {
     }
     for (; i < end; ++i) r.known[i / 8] |= (unsigned char)(1u << i % 8);
 }
-bool is_known(const Region& r, size_t from, size_t size) {
-    if (r.all_known) return true;
+bool are_known(const Region& r, size_t from, size_t size) {
     if (!r.known) return false;
-    if (size == 4 && from % 4 == 0) return (r.known[from / 8] >> from % 8 & 15) == 15;
     for (size_t i = from; i < from + size; ++i)
         if (!(r.known[i / 8] >> i % 8 & 1)) return false;
     return true;
@@ -80,14 +74,14 @@ void track(uintptr_t base, size_t size) {
     r.base = base;
     r.size = size;
     regions[base] = r;
-    last = nullptr;
+    last_region = nullptr;
 }
 void untrack(uintptr_t base) {
     auto it = regions.find(base);
     if (it == regions.end()) return;
     release(it->second);
     regions.erase(it);
-    last = nullptr;
+    last_region = nullptr;
 }
 void mark_initialised(uintptr_t at, size_t size) {
     if (Region* r = region_of(at)) set_known(*r, at - r->base, size);

@@ -22,11 +22,18 @@ emu_matmul_f32(const float* __restrict__ a, const float* __restrict__ b, float* 
         }
         __syncthreads();
 #pragma unroll
-        for (int kk = 0; kk < STEP; ++kk)
+        for (int kk = 0; kk < STEP; ++kk) {
+            float ra[4], rb[4];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                ra[i] = as[kk][ty * 4 + i];
+                rb[i] = bs[kk][tx * 4 + i];
+            }
 #pragma unroll
             for (int i = 0; i < 4; ++i)
 #pragma unroll
-                for (int j = 0; j < 4; ++j) sums[i][j] = fmaf(as[kk][ty * 4 + i], bs[kk][tx * 4 + j], sums[i][j]);
+                for (int j = 0; j < 4; ++j) sums[i][j] = fmaf(ra[i], rb[j], sums[i][j]);
+        }
         __syncthreads();
     }
     for (int i = 0; i < 4; ++i)

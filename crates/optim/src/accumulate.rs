@@ -37,23 +37,34 @@ impl Accumulation {
         if self.steps == 1 {
             return true;
         }
-        let place = batch % self.steps;
-        let (first, last) = (place == 0, place + 1 == self.steps);
+        let (first, last) = (self.place(batch) == 0, self.is_last(batch));
         let (pool, count) = (&cx.workspace.pool, self.steps as f32);
-        self.state.each(model, |param, [sum]| match &cx.device {
-            Device::Cpu => match (first, last) {
-                (true, _) => sum.slice_mut::<f32>().copy_from_slice(param.grad.slice()),
-                (_, false) => {
-                    chunks::each_with(pool, sum.slice_mut(), param.grad.slice(), |s, g| s + g);
-                }
-                (_, true) => {
-                    let (grad, sum) = (param.grad.slice_mut(), sum.slice());
-                    chunks::each_with(pool, grad, sum, |g, s| (s + g) / count);
-                }
-            },
-            Device::Cuda(_) => panic!("a kernel to come"),
+        self.state.each(model, |param, [sum]| match (first, last) {
+            (true, _) => sum.slice_mut::<f32>().copy_from_slice(param.grad.slice()),
+            (_, false) => {
+                chunks::each_with(pool, sum.slice_mut(), param.grad.slice(), |s, g| s + g);
+            }
+            (_, true) => {
+                let (grad, sum) = (param.grad.slice_mut(), sum.slice());
+                chunks::each_with(pool, grad, sum, |g, s| (s + g) / count);
+            }
         });
         last
+    }
+
+    /// The place of a batch among those of its update, from 0.
+    pub(crate) fn place(&self, batch: u64) -> u64 {
+        batch % self.steps
+    }
+
+    /// Whether an update is due after that batch.
+    pub(crate) fn is_last(&self, batch: u64) -> bool {
+        self.place(batch) + 1 == self.steps
+    }
+
+    /// The sums, for a table of all parameters.
+    pub(crate) fn state(&mut self) -> &mut State<1> {
+        &mut self.state
     }
 }
 

@@ -13,9 +13,16 @@
 //! Reference    Zeiler: ADADELTA: An Adaptive Learning Rate Method, 2012
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::{fraction, not_negative};
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/adadelta";
+    fn adadelta_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +51,9 @@ impl Formula<2> for Rule {
     fn numbers<T: Real>(&self, update: Update) -> [T; 4] {
         [f64::from(update.learning_rate), self.rho, 1.0 - self.rho, self.epsilon].map(T::of)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> =
+        Some(Kernel { launch: adadelta_step, numbers: padded });
 
     #[inline(always)]
     fn step<T: Real>(

@@ -12,9 +12,16 @@
 //!              Stochastic Optimization, JMLR 12, 2011
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::not_negative;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/adagrad";
+    fn adagrad_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +54,9 @@ impl Formula<1> for Rule {
     fn numbers<T: Real>(&self, update: Update) -> [T; 2] {
         [f64::from(update.learning_rate), self.epsilon].map(T::of)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> =
+        Some(Kernel { launch: adagrad_step, numbers: padded });
 
     #[inline(always)]
     fn step<T: Real>([lr, epsilon]: [T; 2], w: T, g: T, [accumulator]: [T; 1]) -> (T, [T; 1]) {

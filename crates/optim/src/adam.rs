@@ -18,9 +18,16 @@
 //!              Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019 (AdamW)
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::{below_one, not_negative};
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/adam";
+    fn adam_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula; `DECAYED` for AdamW, whose weight decay is not 0 unless said.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +69,9 @@ impl<const DECAYED: bool> Formula<3> for Rule<DECAYED> {
         let alpha = f64::from(update.learning_rate) * correction;
         [alpha, 1.0 - beta_1, 1.0 - beta_2, epsilon].map(T::of)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> =
+        Some(Kernel { launch: adam_step, numbers: padded });
 
     #[inline(always)]
     fn step<T: Real>(

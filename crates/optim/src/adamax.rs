@@ -11,9 +11,16 @@
 //! Reference    Kingma, Ba: Adam: A Method for Stochastic Optimization, ICLR 2015, section 7.1
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::{below_one, not_negative};
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/adamax";
+    fn adamax_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +54,9 @@ impl Formula<2> for Rule {
         let alpha = f64::from(update.learning_rate) / correction;
         [alpha, 1.0 - beta_1, beta_2, epsilon].map(T::of)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> =
+        Some(Kernel { launch: adamax_step, numbers: padded });
 
     #[inline(always)]
     fn step<T: Real>(

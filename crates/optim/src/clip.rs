@@ -8,7 +8,8 @@
 //!              only; one of the three, never two. A norm that is not finite makes the gradients
 //!              NaN, so that a lost run shows. (Keras's clipnorm makes zeros of what lies beside an
 //!              infinity.) The norm is summed in f64, in pieces of fixed length and in order: the
-//!              same bits for any number of threads
+//!              same bits for any number of threads. A GPU sums in another order, which the factor,
+//!              a float, hardly ever shows
 //! Cost         a norm reads 4 bytes for a parameter, and where it is too long, as much again
 //!              is read and written
 //! Reference    Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks,
@@ -19,7 +20,7 @@ pub mod cpu;
 
 use crate::chunks;
 use crate::state::trainable;
-use gradus_tensor::{Context, Device, Field, Fields, Param, Path, Pool};
+use gradus_tensor::{Context, Field, Fields, Param, Path, Pool};
 
 /// The longest that gradients may be: Keras's `clipnorm`, `clipvalue` or `global_clipnorm`. In
 /// PyTorch: `nn.utils.clip_grad_norm_` is `GlobalNorm`, `clip_grad_value_` is `Value`.
@@ -101,13 +102,9 @@ impl Clipping {
         self.partial = vec![0.0; cpu::pieces(longest)];
     }
 
-    /// Clips the gradients of what is trained.
+    /// Clips the gradients of what is trained, on the CPU.
     pub(crate) fn apply(&mut self, cx: &Context, model: &mut dyn Fields, path: &mut Path) {
-        let partial = &mut self.partial;
-        let pool = match &cx.device {
-            Device::Cpu => &cx.workspace.pool,
-            Device::Cuda(_) => panic!("a kernel to come"),
-        };
+        let (partial, pool) = (&mut self.partial, &cx.workspace.pool);
         match self.clip {
             Clip::Norm(limit) => trainable(model, path, |_, param| {
                 let sum = cpu::sum_of_squares(pool, param.grad.slice(), partial);
@@ -138,7 +135,7 @@ fn shorten(pool: &Pool, param: &mut Param, sum: f64, limit: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_tensor::{Shape, Tensor, fields};
+    use gradus_tensor::{Device, Shape, Tensor, fields};
     use gradus_testing::{Cases, Tolerance, assert_close};
 
     struct Model {

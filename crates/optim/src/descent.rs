@@ -8,6 +8,8 @@
 //!              5. average      let the moving average of the weights follow
 //! Offer        a large parameter may take 3 and 4 within the backward pass, if neither 1 nor 2 nor
 //!              a regularizer asks for its gradient: the bits are the same
+//! GPU          1, 2 and 5 are a pass each over all parameters, 3 and 4 one together; nothing is
+//!              offered. The numbers are published before the step, which only launches
 //! Conventions  the order is Keras's. Everything after 1 counts updates, not batches: the t of
 //!              Adam, the schedule, the moving average. (Keras asks the schedule for batches, and
 //!              lets the average follow after each)
@@ -17,6 +19,7 @@ use crate::accumulate::{Accumulation, PerUpdate};
 use crate::clip::{Clip, Clipping};
 use crate::ema::Ema;
 use crate::formula::cpu::Tiles;
+use crate::formula::cuda::{self, Parts, Table};
 use crate::formula::{self, Formula, Update, Variables};
 use crate::iterations::Iterations;
 use crate::weight_decay::WeightDecay;
@@ -39,10 +42,22 @@ pub struct Descent<F: Formula<N>, const N: usize> {
     ema: Option<Ema>,
     iterations: Iterations,
     state: State<N>,
+    /// Where everything lies on a GPU; none on the CPU.
+    table: Option<Table>,
+    /// The step that was prepared and not yet made.
+    prepared: Option<Prepared>,
     /// What is lent in a step, kept so that a step allocates nothing.
     lent: Vec<Box<Tiles<F, N>>>,
     /// Kept, so that walking the model in a step allocates nothing.
     path: Path,
+}
+
+/// A step that is about to be made.
+#[derive(Clone, Copy, Debug)]
+struct Prepared {
+    /// From 0.
+    batch: u64,
+    update: Update,
 }
 
 impl<F: Formula<N>, const N: usize> Default for Descent<F, N> {
@@ -64,6 +79,8 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
             ema: None,
             iterations: Iterations::default(),
             state: State::new(F::SLOTS),
+            table: None,
+            prepared: None,
             lent: Vec::new(),
             path: Path::default(),
         }
@@ -140,6 +157,22 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
         self.rule
     }
 
+    /// A step on the CPU.
+    fn step_on_the_cpu(&mut self, cx: &Context, model: &mut dyn Fields, step: Prepared) {
+        let Prepared { batch, update } = step;
+        if !self.accumulation.gather(cx, model, batch) {
+            return;
+        }
+        if let Some(clipping) = &mut self.clipping {
+            clipping.apply(cx, model, &mut self.path);
+        }
+        self.update(cx, model, update);
+        if let Some(ema) = &mut self.ema {
+            ema.follow(cx, model, update.number);
+        }
+        self.overwrite(model, update.number);
+    }
+
     /// Decay and formula, on every parameter that did not take its offer.
     fn update(&mut self, cx: &Context, model: &mut dyn Fields, update: Update) {
         let Self { state, decay, rule, lent, .. } = self;
@@ -148,24 +181,87 @@ impl<F: Formula<N>, const N: usize> Descent<F, N> {
                 return;
             }
             let decay = decay.fraction(path, update.learning_rate);
-            match &cx.device {
-                Device::Cpu => {
-                    let variables = Variables {
-                        value: param.value.slice_mut(),
-                        grad: param.grad.slice(),
-                        slots: slots.each_mut().map(|slot| slot.slice_mut()),
-                    };
-                    formula::cpu::step(&cx.workspace.pool, rule, update, decay, variables);
-                }
-                Device::Cuda(_) => panic!("a kernel to come"),
-            }
+            let variables = Variables {
+                value: param.value.slice_mut(),
+                grad: param.grad.slice(),
+                slots: slots.each_mut().map(|slot| slot.slice_mut()),
+            };
+            formula::cpu::step(&cx.workspace.pool, rule, update, decay, variables);
         });
+    }
+
+    /// A step on a GPU.
+    fn step_on_a_gpu(&mut self, cx: &Context, model: &mut dyn Fields, step: Prepared) {
+        let Prepared { batch, update } = step;
+        let Self { table, accumulation, clipping, ema, state, decay, .. } = self;
+        let table = table.as_mut().expect("a table on a GPU");
+        table.lay(model, parts(state, accumulation, ema), |path| decay.concerns(path));
+        if accumulation.steps > 1 {
+            cuda::passes::gather(table, accumulation.place(batch), accumulation.steps);
+        }
+        if !accumulation.is_last(batch) {
+            return;
+        }
+        if let Some(clipping) = clipping {
+            cuda::passes::clip(table, clipping.clip());
+        }
+        match F::KERNEL {
+            Some(kernel) => cuda::step(kernel.launch, table),
+            None => self.update_over_the_cpu(cx, model, update),
+        }
+        if let (Some(table), Some(_)) = (&self.table, &self.ema) {
+            cuda::passes::follow(table);
+        }
+        self.overwrite(model, update.number);
+    }
+
+    /// Decay and formula of a rule without a kernel.
+    fn update_over_the_cpu(&mut self, cx: &Context, model: &mut dyn Fields, update: Update) {
+        let Self { state, decay, rule, .. } = self;
+        state.each_named(model, |path, param, slots| {
+            let [mut value, grad] = [&param.value, &param.grad].map(|t| t.on(&Device::Cpu));
+            let mut own = slots.each_ref().map(|slot| slot.on(&Device::Cpu));
+            let variables = Variables {
+                value: value.slice_mut(),
+                grad: grad.slice(),
+                slots: own.each_mut().map(|slot| slot.slice_mut()),
+            };
+            let decay = decay.fraction(path, update.learning_rate);
+            formula::cpu::step(&cx.workspace.pool, rule, update, decay, variables);
+            param.value.copy_from(&value);
+            slots.iter_mut().zip(&own).for_each(|(slot, own)| slot.copy_from(own));
+        });
+    }
+
+    /// The weights become their average, where that is due.
+    fn overwrite(&mut self, model: &mut dyn Fields, number: u64) {
+        if let Some(ema) = self.ema.as_mut().filter(|ema| ema.is_due(number)) {
+            ema.overwrite(model);
+        }
+    }
+
+    /// Tells the device, if there is one, what the numbers of the update are.
+    fn publish(&mut self, update: Update) {
+        let Some(table) = &mut self.table else { return };
+        let numbers = F::KERNEL
+            .map_or([0.0; cuda::NUMBERS], |kernel| (kernel.numbers)(self.rule.numbers(update)));
+        let averages = self.ema.as_ref().map_or([0.0; 2], |ema| ema.numbers(update.number));
+        table.publish(self.decay.at(update.learning_rate), numbers, averages);
     }
 
     /// Whether no update needs the gradients of all parameters, or of several batches.
     fn goes_parameter_by_parameter(&self) -> bool {
         self.accumulation.steps == 1 && self.clipping.is_none()
     }
+}
+
+/// What belongs to the parameters, for a table of them.
+fn parts<'a, const N: usize>(
+    state: &'a mut State<N>,
+    accumulation: &'a mut Accumulation,
+    ema: &'a mut Option<Ema>,
+) -> Parts<'a, N> {
+    Parts { state, sums: accumulation.state(), averages: ema.as_mut().map(Ema::state) }
 }
 
 /// Ends the offer to a parameter, if there is one: whether it was taken.
@@ -218,6 +314,11 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
 
     fn build(&mut self, model: &dyn Fields, device: &Device) {
         self.iterations.reset();
+        self.prepared = None;
+        self.table = match device {
+            Device::Cpu => None,
+            Device::Cuda(gpu) => Some(Table::new(gpu)),
+        };
         self.state.build(model, device, self.rule.used());
         self.state.fill(self.rule.initial());
         self.accumulation.build(model, device);
@@ -230,41 +331,48 @@ impl<F: Formula<N>, const N: usize> Optimizer for Descent<F, N> {
     }
 
     fn offer(&mut self, cx: &Context, model: &mut dyn Fields) {
-        if !cx.fused || !self.goes_parameter_by_parameter() {
+        let on_the_cpu = cx.device == Device::Cpu;
+        if !on_the_cpu || !cx.fused || !self.goes_parameter_by_parameter() {
             return;
         }
         let learning_rate = cx.step.learning_rate;
-        let number = self.iterations.get() + 1;
-        let numbers = self.rule.numbers(Update { number, learning_rate });
+        let next = Update { number: self.iterations.get() + 1, learning_rate };
+        let update = self.prepared.map_or(next, |prepared| prepared.update);
+        let numbers = self.rule.numbers(update);
         let Self { state, decay, lent, .. } = self;
         state.each_named(model, |path, param, slots| {
             end_offer(param, slots, lent);
             if param.value.len() < LARGE || param.regularizer.is_some() {
                 return;
             }
-            let decay = decay.fraction(path, learning_rate);
+            let decay = decay.fraction(path, update.learning_rate);
             let mut tiles = lent.pop().unwrap_or_else(|| Box::new(Tiles::new(numbers)));
-            match &cx.device {
-                Device::Cpu => tiles.lend(numbers, decay, param.value.len(), slots),
-                Device::Cuda(_) => panic!("a kernel to come"),
-            }
+            tiles.lend(numbers, decay, param.value.len(), slots);
             param.offer = Offer::new(tiles);
         });
     }
 
-    fn step(&mut self, cx: &mut Context, model: &mut dyn Fields) {
+    fn prepare(&mut self, cx: &mut Context) {
         let batch = self.iterations.next();
-        if !self.accumulation.gather(cx, model, batch) {
-            return;
+        let number = batch / self.accumulation.steps + 1;
+        let update = Update { number, learning_rate: cx.step.learning_rate };
+        self.prepared = Some(Prepared { batch, update });
+        self.publish(update);
+    }
+
+    fn is_capturable(&self) -> bool {
+        let overwrites = self.ema.as_ref().is_some_and(|ema| ema.options().1.is_some());
+        F::KERNEL.is_some() && self.accumulation.steps == 1 && !overwrites
+    }
+
+    fn step(&mut self, cx: &mut Context, model: &mut dyn Fields) {
+        if self.prepared.is_none() {
+            self.prepare(cx);
         }
-        let learning_rate = cx.step.learning_rate;
-        let update = Update { number: batch / self.accumulation.steps + 1, learning_rate };
-        if let Some(clipping) = &mut self.clipping {
-            clipping.apply(cx, model, &mut self.path);
-        }
-        self.update(cx, model, update);
-        if let Some(ema) = &mut self.ema {
-            ema.follow(cx, model, update.number);
+        let Some(step) = self.prepared.take() else { return };
+        match &cx.device {
+            Device::Cpu => self.step_on_the_cpu(cx, model, step),
+            Device::Cuda(_) => self.step_on_a_gpu(cx, model, step),
         }
     }
 

@@ -12,7 +12,7 @@
 
 use crate::formula::fraction;
 use crate::{State, chunks};
-use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path, Real};
+use gradus_tensor::{Context, Device, Field, FieldMut, Fields, Path};
 
 /// How the moving average of the weights is taken: Keras's `use_ema` and what belongs to it. In
 /// PyTorch: `optim.swa_utils.AveragedModel`.
@@ -73,33 +73,35 @@ impl Ema {
         self.state.build(model, device, [true]);
     }
 
+    /// What the average keeps and takes after update `number`, from 1.
+    pub(crate) fn numbers(&self, number: u64) -> [f32; 2] {
+        let momentum = if number == 1 { 0.0 } else { self.momentum };
+        [momentum, 1.0 - momentum].map(|number| number as f32)
+    }
+
     /// After update `number`, from 1.
     pub(crate) fn follow(&mut self, cx: &Context, model: &mut dyn Fields, number: u64) {
-        let formula = formula::<f32>(if number == 1 { 0.0 } else { self.momentum });
-        self.state.each(model, |param, [average]| match &cx.device {
-            Device::Cpu => {
-                let (average, w) = (average.slice_mut(), param.value.slice());
-                chunks::each_with(&cx.workspace.pool, average, w, &formula);
-            }
-            Device::Cuda(_) => panic!("a kernel to come"),
+        let [kept, taken] = self.numbers(number);
+        self.state.each(model, |param, [average]| {
+            let (average, w) = (average.slice_mut(), param.value.slice());
+            chunks::each_with(&cx.workspace.pool, average, w, |a, w| kept * a + taken * w);
         });
-        if self.overwrite_frequency.is_some_and(|frequency| number.is_multiple_of(frequency)) {
-            self.overwrite(model);
-        }
+    }
+
+    /// The averages, for a table of all parameters.
+    pub(crate) fn state(&mut self) -> &mut State<1> {
+        &mut self.state
+    }
+
+    /// Whether the weights are overwritten after update `number`, from 1.
+    pub(crate) fn is_due(&self, number: u64) -> bool {
+        self.overwrite_frequency.is_some_and(|frequency| number.is_multiple_of(frequency))
     }
 
     /// The weights become their average.
     pub(crate) fn overwrite(&mut self, model: &mut dyn Fields) {
-        self.state.each(model, |param, [average]| {
-            param.value.slice_mut::<f32>().copy_from_slice(average.slice());
-        });
+        self.state.each(model, |param, [average]| param.value.copy_from(average));
     }
-}
-
-/// (a, w) to the next a.
-fn formula<T: Real>(momentum: f64) -> impl Fn(T, T) -> T + Sync {
-    let [kept, new] = [momentum, 1.0 - momentum].map(T::of);
-    move |average, w| kept * average + new * w
 }
 
 impl Fields for Ema {

@@ -5,9 +5,11 @@
 //! loops over it plainly, and the engine in [`cpu`] loops over the same in wide registers and on
 //! all threads. So the formula stands once: that it is right is for Keras's numbers and the minima
 //! of known surfaces to show, that the engine reaches every value is for the definition to show.
+//! On a GPU it stands once more, as a kernel of [`cuda`] with the same operations and the same bits.
 //! The rest, from clipping to moving averages, is [`Descent`](crate::Descent).
 
 pub mod cpu;
+pub mod cuda;
 
 use gradus_tensor::Real;
 use std::fmt::Debug;
@@ -81,6 +83,10 @@ pub trait Formula<const N: usize>: Copy + Debug + Default + Send + Sync + 'stati
     /// Where one value goes: w, g and slots to the next w and slots. To be marked
     /// `#[inline(always)]`: a call for every value is ten times as slow.
     fn step<T: Real>(numbers: Self::Numbers<T>, w: T, g: T, slots: [T; N]) -> (T, [T; N]);
+
+    /// The same on a GPU. None unless given: the parameters then go to the CPU and back in every
+    /// step, and such a step cannot be recorded.
+    const KERNEL: Option<cuda::Kernel<Self::Numbers<f32>>> = None;
 }
 
 /// One parameter and all that belongs to it.

@@ -11,9 +11,16 @@
 //! Reference    Chen et al.: Symbolic Discovery of Optimization Algorithms, NeurIPS 2023
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::fraction;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/lion";
+    fn lion_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +51,9 @@ impl Formula<1> for Rule {
         let lr = f64::from(update.learning_rate);
         [lr, beta_1, 1.0 - beta_1, beta_2, 1.0 - beta_2].map(T::of)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> =
+        Some(Kernel { launch: lion_step, numbers: padded });
 
     #[inline(always)]
     fn step<T: Real>(

@@ -13,9 +13,16 @@
 //! Reference    Dozat: Incorporating Nesterov Momentum into Adam, ICLR workshop 2016
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::{below_one, not_negative};
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/nadam";
+    fn nadam_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +73,9 @@ impl Formula<2> for Rule {
         let correction = 1.0 / (1.0 - beta_2.powf(update.number as f64));
         [ahead, now, correction, 1.0 - beta_1, 1.0 - beta_2, epsilon].map(T::of)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> =
+        Some(Kernel { launch: nadam_step, numbers: padded });
 
     #[inline(always)]
     fn step<T: Real>(

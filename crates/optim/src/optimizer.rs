@@ -30,6 +30,23 @@ pub trait Optimizer: Fields + Debug + Send {
     /// `compile` has to be called again.
     fn build(&mut self, model: &dyn Fields, device: &Device);
 
+    /// Once before each step, whether its kernels are launched one by one or as a recorded graph:
+    /// counts the step and copies to a GPU the numbers that change from step to step, such as the
+    /// learning rate, which is `cx.step.learning_rate`. [`step`](Optimizer::step) does it where it
+    /// was not done.
+    ///
+    /// # Panics
+    /// If nothing was built.
+    fn prepare(&mut self, _cx: &mut Context) {}
+
+    /// Whether every step on a GPU launches the same kernels with the same arguments, so that it can
+    /// be recorded once and launched as a whole. A first step has to be made before, so that what
+    /// it needs is there; and where a parameter was frozen, thawed or made anew, one is recorded
+    /// again.
+    fn is_capturable(&self) -> bool {
+        false
+    }
+
     /// Before the backward pass, offers the update to parameters that may take it within that pass:
     /// see [`Offer`](crate::tensor::Offer). The next [`step`](Optimizer::step) ends the offer and
     /// updates what did not take it. An optimizer that offers nothing is as right.
@@ -37,17 +54,6 @@ pub trait Optimizer: Fields + Debug + Send {
     /// # Panics
     /// As [`step`](Optimizer::step).
     fn offer(&mut self, _cx: &Context, _model: &mut dyn Fields) {}
-
-    /// Once before each step, whether its kernels are launched one by one or as a recorded graph:
-    /// counts the step and copies to a GPU the numbers that change from step to step, such as the
-    /// learning rate.
-    fn prepare(&mut self, _cx: &mut Context) {}
-
-    /// Whether every step on a GPU launches the same kernels with the same arguments, so that it can
-    /// be recorded once and launched as a whole.
-    fn is_capturable(&self) -> bool {
-        false
-    }
 
     /// Moves every parameter that is not frozen once, by its gradient and by
     /// `cx.step.learning_rate`; the gradients may be changed on the way. Nothing is allocated.

@@ -18,9 +18,16 @@
 //!              Generating Sequences With Recurrent Neural Networks, 2013, equations 38 to 41 (ḡ)
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::{fraction, not_negative};
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/rmsprop";
+    fn rmsprop_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula. Held in f64, as Keras holds Python's, so that 1 − 0.9 is 0.1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +69,13 @@ impl Formula<3> for Rule {
         let Self { rho, momentum, epsilon, centered } = *self;
         ([lr, rho, 1.0 - rho, momentum, epsilon].map(T::of), centered)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> = Some(Kernel {
+        launch: rmsprop_step,
+        numbers: |([lr, rho, rest, mu, epsilon], centered)| {
+            padded([lr, rho, rest, mu, epsilon, f32::from(u8::from(centered))])
+        },
+    });
 
     #[inline(always)]
     fn step<T: Real>(

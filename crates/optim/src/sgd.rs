@@ -14,9 +14,16 @@
 //!              the importance of initialization and momentum in deep learning, ICML 2013
 //! ```
 
+use crate::formula::cuda::{Kernel, Row, padded};
 use crate::formula::fraction;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
+use gradus_tensor::gpu::{In, kernels};
+
+kernels! {
+    "formula/sgd";
+    fn sgd_step(rows: In<Row>, count: i32, scalars: In<f32>);
+}
 
 /// The numbers of the formula.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,6 +50,11 @@ impl Formula<1> for Rule {
         let lr = f64::from(update.learning_rate);
         ([lr, self.momentum].map(T::of), self.nesterov)
     }
+
+    const KERNEL: Option<Kernel<Self::Numbers<f32>>> = Some(Kernel {
+        launch: sgd_step,
+        numbers: |([lr, mu], nesterov)| padded([lr, mu, f32::from(u8::from(nesterov))]),
+    });
 
     #[inline(always)]
     fn step<T: Real>(

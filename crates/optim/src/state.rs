@@ -54,7 +54,7 @@ impl<const N: usize> State<N> {
     /// Sets every tensor in use to that value.
     pub fn fill(&mut self, value: f32) {
         for tensor in self.entries.iter_mut().flat_map(|entry| &mut entry.tensors) {
-            tensor.slice_mut().fill(value);
+            tensor.edit::<f32>(|values| values.fill(value));
         }
     }
 

@@ -36,8 +36,17 @@ impl WeightDecay {
 
     /// What a parameter of that name loses before an update with that learning rate.
     pub(crate) fn fraction(&self, name: &Path, learning_rate: f32) -> Option<f32> {
-        let excluded = || self.excluded.iter().any(|word| name.as_str().contains(word));
-        (self.rate != 0.0 && !excluded()).then(|| (self.rate * f64::from(learning_rate)) as f32)
+        self.concerns(name).then(|| self.at(learning_rate))
+    }
+
+    /// Whether a parameter of that name shrinks.
+    pub(crate) fn concerns(&self, name: &Path) -> bool {
+        self.rate != 0.0 && !self.excluded.iter().any(|word| name.as_str().contains(word))
+    }
+
+    /// What those that shrink lose before an update with that learning rate.
+    pub(crate) fn at(&self, learning_rate: f32) -> f32 {
+        (self.rate * f64::from(learning_rate)) as f32
     }
 }
 

@@ -211,15 +211,7 @@ pub(super) fn differences(name: &str, cpp: &Definitions, rust: &Definitions) -> 
     let (Some(there), Some(here)) = (cpp.structs.get(name), rust.structs.get(name)) else {
         return Vec::new();
     };
-    let mut differences = Vec::new();
-    if !here.plain {
-        differences.push(format!("struct {name} goes to a kernel and lacks #[repr(C)]"));
-    }
-    if there.align != here.align {
-        let of = |align: &Option<String>| align.clone().unwrap_or("its fields".to_owned());
-        let (there, here) = (of(&there.align), of(&here.align));
-        differences.push(format!("struct {name} is aligned to {there} in C++, to {here} in Rust"));
-    }
+    let mut differences = layout(name, there, here);
     let (Some(fields), Some(others)) = (&there.fields, &here.fields) else {
         let side = if there.fields.is_none() { "C++" } else { "Rust" };
         differences.push(format!(
@@ -235,6 +227,20 @@ pub(super) fn differences(name: &str, cpp: &Definitions, rust: &Definitions) -> 
         if let Some(inner) = inner(ty).filter(|inner| *inner != name) {
             differences.extend(self::differences(inner, cpp, rust));
         }
+    }
+    differences
+}
+
+/// What fields do not say of how a struct lies in memory.
+fn layout(name: &str, there: &Struct, here: &Struct) -> Vec<String> {
+    let mut differences = Vec::new();
+    if !here.plain {
+        differences.push(format!("struct {name} goes to a kernel and lacks #[repr(C)]"));
+    }
+    if there.align != here.align {
+        let of = |align: &Option<String>| align.clone().unwrap_or("its fields".to_owned());
+        let (there, here) = (of(&there.align), of(&here.align));
+        differences.push(format!("struct {name} is aligned to {there} in C++, to {here} in Rust"));
     }
     differences
 }
