@@ -52,7 +52,17 @@ impl Step {
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         cx.check()?;
         let (class_weight, path, recorded) = Default::default();
-        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path, recorded })
+        Ok(Self {
+            loss,
+            optimizer,
+            training,
+            validation,
+            dy,
+            class_weight,
+            untouched,
+            path,
+            recorded,
+        })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
