@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         Some("vectors") => vectors::check(),
         Some("interop") => interop::check(),
         Some("full") => match std::env::args().nth(2).as_deref() {
-            Some("interop") => interop::full(),
+            Some("interop") => interop::full(std::env::args().skip(3)),
             Some("hostile") => cargo(
                 &["test", "-p", "gradus-export", "--test", "hostile", "--", "--nocapture"],
                 &[("GRADUS_MUTATIONS", "10000")],

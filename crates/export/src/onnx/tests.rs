@@ -1,3 +1,5 @@
+//! What is written is read again.
+
 use super::messages::{Attribute, INT64, NodeProto, TensorProto};
 use super::*;
 use gradus_layers::{

@@ -1,3 +1,5 @@
+//! What is written is read again.
+
 use super::messages::{BundleEntry, Dim, NodeDef, TensorProto, VariableDef};
 use super::*;
 use gradus_layers::{
