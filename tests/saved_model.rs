@@ -185,7 +185,7 @@ fn sizes_that_no_computer_can_count_are_refused() {
     let layers: String = (0..70).map(double).collect();
     let error = refused("\"layers\": [", &format!("\"layers\": [{layers}"));
     assert!(matches!(error, ModelError::Shape { .. }), "{error}");
-    let error = refused("\"rescale\": 0.0", "\"rescale\": 1e99");
+    let error = refused("\"rescale\": 0.0", "\"rescale\": 1e39, \"was\": 0.0");
     assert!(error.to_string().contains("rescale is inf"), "{error}");
     let long = format!("\"classes\": [\"{}\"", "a".repeat(1 << 19));
     let error = refused("\"classes\": [\n    \"ant\"", &long);

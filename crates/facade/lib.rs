@@ -24,6 +24,16 @@
 //! # }
 //! ```
 //!
+//! What is on a picture:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let answer = gradus::load("models/1")?.predict("photo.jpg")?;
+//! println!("{answer}"); // dog 98.1 %
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Each crate stands for itself and can be used alone; this one only brings them together.
 
 pub use gradus_augment as augment;

@@ -89,6 +89,10 @@ pub(crate) enum ExportAs {
     OnnxNchw,
     /// model.onnx, and beside the versions Triton's config.pbtxt
     Triton,
+    /// model.keras, for Keras 3: compiled, and ready to be trained on
+    Keras,
+    /// pytorch.safetensors, for PyTorch's load_state_dict
+    Pytorch,
     /// None
     None,
 }

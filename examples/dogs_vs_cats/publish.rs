@@ -46,6 +46,8 @@ fn write(form: ExportAs, export: &Export<'_>, version: &Path) -> Result<()> {
         ExportAs::OnnxNchw => {
             export.onnx().layout(Layout::Nchw).write(version.join("model-nchw.onnx"))?;
         }
+        ExportAs::Keras => export.keras().write(version.join("model.keras"))?,
+        ExportAs::Pytorch => export.pytorch().write(version.join("pytorch.safetensors"))?,
         ExportAs::None => {}
     }
     Ok(())

@@ -26,7 +26,7 @@ pub(crate) trait Compose {
         self.op("Mul", &[z, &tanh])
     }
 
-    /// z · (1 + erf(z/√2)) · 1/2.
+    /// z/2 · (1 + erf(z/√2)).
     fn gelu(&mut self, z: &str) -> String {
         let root = self.number("root", FRAC_1_SQRT_2);
         let scaled = self.op("Mul", &[z, &root]);
@@ -34,7 +34,7 @@ pub(crate) trait Compose {
         self.half_of(z, &erf)
     }
 
-    /// z · (1 + tanh u) · 1/2, u = √(2/π) · (z + 0.044715 z³).
+    /// z/2 · (1 + tanh u), u = √(2/π) · (z + 0.044715 z³).
     fn gelu_tanh(&mut self, z: &str) -> String {
         let (cubic, root) =
             (self.number("cubic", 0.044_715), self.number("root", FRAC_2_SQRT_PI * FRAC_1_SQRT_2));
@@ -47,11 +47,11 @@ pub(crate) trait Compose {
         self.half_of(z, &tanh)
     }
 
-    /// z · (1 + share) · 1/2.
+    /// z/2 · (1 + share), in the order in which TFLite knows it again as a gelu.
     fn half_of(&mut self, z: &str, share: &str) -> String {
         let (one, half) = (self.number("one", 1.0), self.number("half", 0.5));
+        let halved = self.op("Mul", &[z, &half]);
         let sum = self.op(Self::ADD, &[share, &one]);
-        let product = self.op("Mul", &[z, &sum]);
-        self.op("Mul", &[&product, &half])
+        self.op("Mul", &[&halved, &sum])
     }
 }

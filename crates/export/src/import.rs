@@ -144,11 +144,12 @@ impl<'a> Import<'a> {
         });
         let (fields, mut filled): (BTreeMap<&str, &Place>, _) = (fields.collect(), Ok(()));
         self.model.fields_mut().visit_mut(&mut Default::default(), &mut |path, field| {
-            let here = field.into_value().slice_mut();
+            let tensor = field.into_value();
             if filled.is_ok()
                 && let Some(place) = fields.get(path.as_str())
             {
-                filled = source.read(&place.name, here.len()).map(|there| place.here(&there, here));
+                let there = source.read(&place.name, tensor.len());
+                filled = there.map(|there| tensor.edit(|here| place.here(&there, here)));
             }
         });
         filled

@@ -15,8 +15,6 @@
 mod config;
 mod h5;
 mod load;
-#[cfg(test)]
-mod tests;
 mod unfold;
 
 use crate::places::values;
@@ -46,8 +44,8 @@ pub struct Keras<'a> {
 impl<'a> Export<'a> {
     /// As a model that Keras 3 loads, compiled and ready to be trained on.
     #[must_use]
-    pub fn keras(self) -> Keras<'a> {
-        Keras { export: self, optimizer: ("RMSprop".to_owned(), 1e-3), loss: None }
+    pub fn keras(&self) -> Keras<'a> {
+        Keras { export: self.clone(), optimizer: ("RMSprop".to_owned(), 1e-3), loss: None }
     }
 }
 

@@ -244,7 +244,7 @@ pub(crate) fn joined(path: &str, field: &str) -> String {
 pub(crate) fn values(network: &Sequential) -> BTreeMap<String, Vec<f32>> {
     let mut values = BTreeMap::new();
     gradus_tensor::Fields::visit(network, &mut Path::default(), &mut |path, field| {
-        values.insert(path.to_string(), field.value().slice::<f32>().to_vec());
+        values.insert(path.to_string(), field.value().numbers::<f32>().into_owned());
     });
     values
 }

@@ -42,8 +42,8 @@ impl<'a> Export<'a> {
     /// model.load_state_dict(safetensors.torch.load_file("model.safetensors"))
     /// ```
     #[must_use]
-    pub fn pytorch(self) -> Pytorch<'a> {
-        Pytorch { export: self, names: ModuleNames::default() }
+    pub fn pytorch(&self) -> Pytorch<'a> {
+        Pytorch { export: self.clone(), names: ModuleNames::default() }
     }
 }
 
@@ -211,5 +211,70 @@ impl crate::Import<'_> {
         let places = places(self.model.network(), self.model.image_shape(), names)?;
         let file = gradus_train::TensorsFile::open(path)?;
         self.fill(&places, &file, is_ignored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_layers::{BatchNormalization, Concatenate, Dense, Flatten, Wanted};
+    use gradus_models::{Stem, resnet18, resnet34, resnet50, vgg11, vgg16};
+    use gradus_tensor::{Device, Shape};
+    use std::collections::BTreeMap;
+
+    /// Name and extents of every tensor, of a network that is never made in full.
+    fn named(mut network: Sequential) -> BTreeMap<String, Vec<usize>> {
+        let wanted = Wanted::at_most(usize::MAX);
+        let images = Shape::new(&[1, 224, 224, 3]);
+        network.build_to_be_filled(images, &Device::Cpu, &wanted).unwrap();
+        let places = places(&network, [224, 224, 3], ModuleNames::Torchvision).unwrap();
+        places.into_iter().map(|place| (place.name, place.shape)).collect()
+    }
+
+    /// Counted in torchvision 0.27's `state_dict`, without `num_batches_tracked`.
+    #[test]
+    fn residual_networks_have_torchvision_s_names() {
+        let small = named(resnet18(Stem::ImageNet, 1000));
+        assert_eq!((small.len(), named(resnet34(Stem::ImageNet, 1000)).len()), (102, 182));
+        assert_eq!(small["conv1.weight"], [64, 3, 7, 7]);
+        assert_eq!(small["layer1.1.conv2.weight"], [64, 64, 3, 3]);
+        assert_eq!(small["layer2.0.downsample.0.weight"], [128, 64, 1, 1]);
+        assert_eq!(small["layer4.1.bn2.running_var"], [512]);
+        assert_eq!(small["fc.weight"], [1000, 512]);
+        let large = named(resnet50(Stem::ImageNet, 1000));
+        assert_eq!(large.len(), 267);
+        assert_eq!(large["layer1.0.downsample.1.running_mean"], [256]);
+        assert_eq!(large["layer3.5.conv3.weight"], [1024, 256, 1, 1]);
+        assert_eq!(large["layer4.0.conv2.weight"], [512, 512, 3, 3]);
+    }
+
+    #[test]
+    fn vgg_has_torchvision_s_names() {
+        let names = |network| named(network).into_keys().collect::<Vec<_>>();
+        let eleven = names(vgg11(1000));
+        let numbers = [0, 3, 6, 8, 11, 13, 16, 18].map(|i| format!("features.{i}"));
+        let modules = numbers.into_iter().chain([0, 3, 6].map(|i| format!("classifier.{i}")));
+        let mut expected: Vec<String> =
+            modules.flat_map(|m| [format!("{m}.bias"), format!("{m}.weight")]).collect();
+        expected.sort();
+        assert_eq!(eleven, expected);
+        let sixteen = named(vgg16(1000));
+        assert_eq!(
+            (sixteen.len(), &sixteen["features.28.weight"][..]),
+            (32, &[512, 512, 3, 3][..])
+        );
+        assert_eq!(sixteen["classifier.0.weight"], [4096, 25088]);
+    }
+
+    #[test]
+    fn what_flattens_in_another_order_is_refused_where_it_cannot_be_put_right() {
+        let branches = Concatenate::new().branch(Flatten).branch(Flatten);
+        let mut network = Sequential::new().add(branches).add(Dense::new(2));
+        network.build_on(Shape::new(&[1, 3, 3, 2]), &Device::Cpu, 0).unwrap();
+        let error = places(&network, [3, 3, 2], ModuleNames::Paths).unwrap_err();
+        assert!(error.to_string().starts_with("dense: this Dense cannot be exported"), "{error}");
+        let mut network = Sequential::new().add(Flatten).add(BatchNormalization::new());
+        network.build_on(Shape::new(&[1, 3, 3, 2]), &Device::Cpu, 0).unwrap();
+        assert_eq!(places(&network, [3, 3, 2], ModuleNames::Paths).unwrap().len(), 4);
     }
 }

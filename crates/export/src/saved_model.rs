@@ -101,7 +101,8 @@ impl SavedModel<'_> {
             return Err(Error::TooLarge { format: "SavedModel", bytes, instead });
         }
         make(&folder.join("variables"))?;
-        if self.variables {
+        // OpenVINO reads no empty bundle.
+        if !variables.is_empty() {
             bundle::write(&folder.join("variables"), &variables)?;
         }
         self.write_extra(&folder.join("assets.extra"))?;

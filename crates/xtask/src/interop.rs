@@ -1,16 +1,18 @@
-//! Our files in other programs' hands.
+//! Our files in other programs' hands, and theirs in ours.
 //!
 //! ```text
-//! cargo xtask full interop    everyone who serves models, and a dated table in docs/interop
+//! cargo xtask full interop                     everyone, and a dated table in docs/interop
+//! cargo xtask full interop --torch PYTHON      with a Python that has PyTorch: none is set up
+//! cargo xtask interop                          onnxruntime alone, a part of check
 //! ```
 //!
-//! A part of `check` needs onnxruntime alone. The programs are Python's: each has an environment of
-//! its own under `target/interop`, with the releases that `tests/interop/requirements*.txt` name.
-//! What is loaded is written by `tests/interop/export`, on photos of `GRADUS_TEST_DATA` where that
-//! is set, else on drawn ones.
+//! The programs are Python's, in environments under `target/interop`, with the releases that
+//! `tests/interop/requirements*.txt` name. What they load is written by `tests/interop/export`, on
+//! photos of `GRADUS_TEST_DATA` where that is set, else on drawn ones; what they leave is read by it.
 
 use crate::{cargo, run, say, target};
 use anyhow::{Context as _, Result, bail};
+use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,24 +20,46 @@ use std::process::Command;
 const FOLDER: &str = "tests/interop";
 /// What is installed without what it asks for.
 const ALONE: &str = "tf_keras==2.21.0";
-/// Who reads what was written: each prints a section of the table.
-const READERS: [&str; 1] = ["served.py"];
+/// What can be asked for.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask full interop")]
+struct Args {
+    /// A Python with what tests/interop/requirements-torch.txt lists [default: one is set up under
+    /// target/interop, which downloads some gigabytes]
+    #[arg(long)]
+    torch: Option<PathBuf>,
+}
 
 /// Everyone, and the table of the day.
-pub(crate) fn full() -> Result<()> {
+pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
+    let name = "cargo xtask full interop".to_owned();
+    let Args { torch } = Args::parse_from(std::iter::once(name).chain(words));
     let python = environment("venv", "requirements.txt", &[ALONE])?;
+    let torch = match torch {
+        Some(torch) => torch,
+        None => environment("venv-torch", "requirements-torch.txt", &[])?,
+    };
     let cases = export("cases", &[])?;
     let date = stdout(Command::new("date").args(["-u", "+%F"]))?;
     let mut text = format!(
         "# Other programs and gradus's files, {date}\n\nWritten by `cargo xtask full interop` \
          ({FOLDER}).\n"
     );
-    for reader in READERS {
-        say(&format!("$ {reader}"));
-        let script = Path::new(FOLDER).join(reader);
-        text.push_str(&format!("\n{}\n", stdout(Command::new(&python).arg(script).arg(&cases))?));
+    let mut section = |command: &mut Command| -> Result<()> {
+        text.push_str(&format!("\n{}\n", stdout(command)?));
+        Ok(())
+    };
+    // Each prints a section. The last two leave files for us.
+    for (python, script) in
+        [(&python, "served.py"), (&python, "keras_files.py"), (&torch, "torch_files.py")]
+    {
+        say(&format!("$ {script}"));
+        section(Command::new(python).arg(Path::new(FOLDER).join(script)).arg(&cases))?;
     }
-    let path = format!("docs/interop/{}-interop.md", date.trim());
+    say("$ interop_export --back");
+    let example = target().join("debug/examples/interop_export");
+    section(Command::new(example).arg(&cases).arg("--back"))?;
+    let path = format!("docs/interop/{date}-interop.md");
     fs::create_dir_all("docs/interop")?;
     fs::write(&path, text).with_context(|| path.clone())?;
     say(&format!("written to {path}"));

@@ -20,8 +20,10 @@ cargo xtask vectors  counts the vector instructions of the hot loops, a part of 
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
 cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside them; with --check
                      all of them, to compare: a part of check
+cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
-                     that serve models, and writes a dated table
+                     that serve models, and the other way, and writes a dated table; full hostile
+                     loads ten thousand mutations of each kind of file
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
@@ -32,9 +34,14 @@ fn main() -> Result<()> {
         Some("neon") => neon::check(),
         Some("ptx") => ptx::run(std::env::args().skip(2)),
         Some("vectors") => vectors::check(),
+        Some("interop") => interop::check(),
         Some("full") => match std::env::args().nth(2).as_deref() {
-            Some("interop") => interop::full(),
-            other => bail!("cargo xtask full interop is what there is, not {other:?}"),
+            Some("interop") => interop::full(std::env::args().skip(3)),
+            Some("hostile") => cargo(
+                &["test", "-p", "gradus-export", "--test", "hostile", "--", "--nocapture"],
+                &[("GRADUS_MUTATIONS", "10000")],
+            ),
+            other => bail!("full interop and full hostile are what there is, not {other:?}"),
         },
         Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {

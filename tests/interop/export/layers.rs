@@ -7,12 +7,11 @@ use gradus::prelude::*;
 use gradus::tensor::{Fields as _, Path as FieldPath, Shape};
 use gradus_testing::Cases;
 use ndarray::Array4;
-use std::path::Path;
 
 const IMAGE: [usize; 3] = [9, 11, 4];
 
-/// Writes all of them, but for random windows that are larger than the image.
-pub(crate) fn write(out: &Path) -> Result<()> {
+/// Shows all of them, but for random windows that are larger than the image.
+pub(crate) fn each(mut show: impl FnMut(Case<'_>) -> Result<()>) -> Result<()> {
     let named = activations().chain(normalizations()).chain(blocks()).chain(whole_images());
     for (i, (name, mut network)) in named.chain(convolutions()).chain(poolings()).enumerate() {
         let mut random = Cases::new("interop", i as u32);
@@ -22,7 +21,7 @@ pub(crate) fn write(out: &Path) -> Result<()> {
         }
         fill(&mut network, &mut random);
         let images = Array4::from_shape_vec((3, h, w, c), random.normal(3 * h * w * c))?;
-        Case { name: &name, network: &network, images: images.view(), labels: &[] }.write(out)?;
+        show(Case { name: &name, network: &network, images: images.view(), labels: &[] })?;
     }
     Ok(())
 }

@@ -12,8 +12,12 @@ use std::path::Path;
 /// Images in a batch: those that it learns from at once, and those that it is asked about.
 const BATCH: usize = 16;
 
-/// Writes the three.
-pub(crate) fn write(out: &Path) -> Result<()> {
+/// Shows the three after so many steps; what is drawn for them goes to `out`.
+pub(crate) fn each(
+    out: &Path,
+    steps: usize,
+    mut show: impl FnMut(Case<'_>) -> Result<()>,
+) -> Result<()> {
     let photos = match test_data("data/pets") {
         Some(folder) => folder,
         None => {
@@ -30,13 +34,29 @@ pub(crate) fn write(out: &Path) -> Result<()> {
         let mut data = open(&photos, "train", size)?;
         let mut model = Model::build(network, [size, size, 3], Context::new(Device::Cpu, 2), 1)?;
         model.compile(SGD::new().learning_rate(0.01), CategoricalCrossentropy::new())?;
-        model.fit(&mut data, Fit { steps_per_epoch: Some(4), ..Fit::default() })?;
+        if steps > 0 {
+            let folder = out.join(name);
+            let board = TensorBoard::new(folder.join("logs")).histogram_freq(1).batch_images(2);
+            let mut validation = open(&photos, "val", size)?;
+            model.fit(
+                &mut data,
+                Fit {
+                    epochs: 2,
+                    steps_per_epoch: Some(steps),
+                    validation_data: Some(&mut validation),
+                    validation_steps: Some(1),
+                    callbacks: vec![Box::new(board)],
+                    ..Fit::default()
+                },
+            )?;
+            model.history().write_csv(folder.join("history.csv"))?;
+        }
         let mut asked = open(&photos, "val", size)?;
         asked.start(0, Some(1));
         let batch = asked.next_batch().context("no photos to answer for")??;
         let images = batch.images();
-        Case { name, network: model.network(), images, labels: data.classes() }.write(out)?;
-        if name == "dogs_vs_cats" {
+        show(Case { name, network: model.network(), images, labels: data.classes() })?;
+        if name == "dogs_vs_cats" && steps > 0 {
             pixels::write(&mut model, &photos, out)?;
         }
     }

@@ -1,3 +1,5 @@
+//! What a network comes to, and what is refused.
+
 use super::*;
 use gradus_layers::{
     BatchNormalization, Concatenate, ConfigError, Conv2D, Dense, Described, Dropout, Flatten, Init,

@@ -6,7 +6,7 @@ use gradus_layers::Config;
 use serde_json::{Map, Value, json};
 
 /// The classes that Keras and gradus both have, with the same options.
-pub(super) const CLASSES: [&str; 16] = [
+pub(super) const CLASSES: [&str; 15] = [
     "Activation",
     "AveragePooling2D",
     "BatchNormalization",
@@ -20,10 +20,25 @@ pub(super) const CLASSES: [&str; 16] = [
     "LeakyReLU",
     "MaxPooling2D",
     "ReLU",
-    "Sequential",
     "Softmax",
     "ZeroPadding2D",
 ];
+
+/// What Keras has no word for in a layer that is none of a container.
+pub(super) fn unknown(config: &Config) -> Option<&'static str> {
+    let above_one = |name: &str| {
+        let both = config.config.get(name).and_then(Value::as_array);
+        both.is_some_and(|both| both.iter().any(|n| n.as_u64() > Some(1)))
+    };
+    if !CLASSES.contains(&config.class_name.as_str()) {
+        return Some("Keras has no such class");
+    }
+    if config.config.get("activation").is_some_and(|activation| activation == "gelu_tanh") {
+        return Some("Keras has no name for this activation");
+    }
+    let both = above_one("strides") && above_one("dilation_rate");
+    both.then_some("Keras does not step and dilate at once")
+}
 
 /// Options that are ours alone.
 const OURS: [&str; 1] = ["moving_variance"];
@@ -73,6 +88,19 @@ const INPUT: &str = "input_layer";
 fn layer(node: &Node) -> Value {
     let mut options = node.config.config.clone();
     OURS.iter().for_each(|name| _ = options.remove(*name));
+    for (name, value) in &mut options {
+        // An object in an option says where Keras finds its class.
+        let module = match name.as_str() {
+            "activation" => "keras.layers",
+            name if name.ends_with("_initializer") => "keras.initializers",
+            name if name.ends_with("_regularizer") => "keras.regularizers",
+            _ => continue,
+        };
+        if let Some(object) = value.as_object_mut() {
+            object.insert("module".to_owned(), module.into());
+            object.insert("registered_name".to_owned(), Value::Null);
+        }
+    }
     json!({"module": "keras.layers", "class_name": node.config.class_name, "config": options,
         "registered_name": null})
 }
@@ -109,7 +137,7 @@ pub(super) fn read(model: &Value) -> Result<Read, String> {
     // Long ago the layers of a Sequential stood here themselves.
     let layers = model["config"]["layers"].as_array().or(model["config"].as_array());
     let layers = layers.ok_or("it has no layers")?;
-    let (mut image, mut chain, mut before) = (None, Vec::new(), None);
+    let (mut image, mut chain, mut before, mut rank) = (None, Vec::new(), None, 4);
     for layer in layers {
         let layer = layer.as_object().ok_or("a layer is no object")?;
         let class = layer.get("class_name").and_then(Value::as_str).unwrap_or_default();
@@ -124,7 +152,15 @@ pub(super) fn read(model: &Value) -> Result<Read, String> {
         before = Some(name);
         if class != "InputLayer" {
             check(class, options)?;
-            let config = Value::Object(options.clone());
+            let mut config = Value::Object(options.clone());
+            // Keras 2 counts the axis from the front, and writes it as a list.
+            if config["axis"] == json!([rank - 1]) || config["axis"] == json!(rank - 1) {
+                config["axis"] = json!(-1);
+            }
+            let flat = class == "Flatten" || class.starts_with("Global");
+            if flat && config["keepdims"] != json!(true) {
+                rank = 2;
+            }
             chain.push(json!({"class_name": class, "config": config}));
         }
     }
@@ -165,6 +201,13 @@ fn histories<'a>(value: &'a Value, found: &mut Vec<&'a str>, depth: usize) {
 
 /// Refuses what would be passed over and change the numbers.
 fn check(class: &str, options: &Map<String, Value>) -> Result<(), String> {
+    if ["Sequential", "Functional", "Model"].contains(&class) {
+        return Err(
+            "a model inside a model, of which only chains of layers are rebuilt: build the \
+                    network here and take its weights with Import::keras"
+                .to_owned(),
+        );
+    }
     if !CLASSES.contains(&class) {
         return Err(format!("a layer of class {class:?}, which gradus does not have"));
     }

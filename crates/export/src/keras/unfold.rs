@@ -99,6 +99,15 @@ impl Unfolded {
     }
 }
 
+/// Whether what the layer gives is nowhere below 0.
+fn is_never_negative(config: &Config) -> bool {
+    let relu = serde_json::to_value(Activation::Relu).ok();
+    match config.class_name.as_str() {
+        "ReLU" => !config.config.contains_key("negative_slope"),
+        _ => config.config.get("activation").cloned() == relu,
+    }
+}
+
 struct Walk {
     nodes: Vec<Node>,
     path: Path,
@@ -184,17 +193,11 @@ impl Walk {
         config: &Config,
         x: Option<usize>,
     ) -> Result<Option<usize>, Error> {
-        let known = super::config::CLASSES.contains(&config.class_name.as_str());
-        if !known {
-            return Err(self.refuse(config, "Keras has no such class"));
-        }
-        if config.class_name != "ZeroPadding2D"
-            && config.config.get("padding").is_some_and(|padding| !padding.is_string())
-        {
-            let reason = "Keras pads only \"valid\" or \"same\": put a ZeroPadding2D before it";
+        if let Some(reason) = super::config::unknown(config) {
             return Err(self.refuse(config, reason));
         }
-        let node = self.push(config.clone(), vec![x]);
+        let (config, x) = self.padded(config, x)?;
+        let node = self.push(config, vec![x]);
         let mut fields = Vec::new();
         layer.visit(&mut Path::default(), &mut |name, field| {
             fields.push((name.to_string(), field.value().shape()));
@@ -205,10 +208,39 @@ impl Walk {
         Ok(node)
     }
 
+    /// Keras pads by words only: other padding is a layer of zeros before this one, where zeros do no
+    /// harm. Among numbers that are not negative they are never the largest.
+    fn padded(
+        &mut self,
+        config: &Config,
+        x: Option<usize>,
+    ) -> Result<(Config, Option<usize>), Error> {
+        let padding = config.config.get("padding").filter(|padding| !padding.is_string());
+        let Some(padding) = padding.filter(|_| config.class_name != "ZeroPadding2D") else {
+            return Ok((config.clone(), x));
+        };
+        let before = x.map(|i| &self.nodes[i].config);
+        match config.class_name.as_str() {
+            "Conv2D" => {}
+            "MaxPooling2D" if before.is_some_and(is_never_negative) => {}
+            _ => {
+                let reason = "Keras pads only \"valid\" or \"same\", and zeros would count here";
+                return Err(self.refuse(config, reason));
+            }
+        }
+        let zeros = Config::new("ZeroPadding2D", &json!({"padding": padding}));
+        let mut config = config.clone();
+        config.config.insert("padding".into(), "valid".into());
+        Ok((config, self.push(zeros, vec![x])))
+    }
+
     /// Appends a node of that config, under a name that no other has.
     fn push(&mut self, mut config: Config, takes: Vec<Option<usize>>) -> Option<usize> {
         let path = self.path.as_str().to_owned();
         let wanted = match path.rsplit_once('.') {
+            _ if config.class_name == "ZeroPadding2D" && !path.contains("padding") => {
+                format!("{}_zeros", path.replace('.', "_"))
+            }
             _ if config.class_name == "Add" => format!("{}_add", path.replace('.', "_")),
             _ if config.class_name == "Activation" && !path.ends_with("activation") => {
                 format!("{}_out", path.replace('.', "_"))
@@ -226,5 +258,46 @@ impl Walk {
     fn refuse(&self, config: &Config, reason: &str) -> Error {
         let (layer, class_name) = (self.path.as_str().to_owned(), config.class_name.clone());
         Error::Layer { layer, class_name, reason: reason.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_layers::{Concatenate, Conv2D, Dense, Flatten, Padding, Residual};
+
+    fn convolution(filters: usize, size: usize) -> Conv2D {
+        Conv2D::new(filters, size).padding(Padding::Same)
+    }
+
+    #[test]
+    fn a_chain_of_chains_is_a_chain() {
+        let inner = Sequential::new().add(convolution(2, 3)).add(Flatten);
+        let network = Sequential::new().add(convolution(3, 1)).add(inner).add(Dense::new(2));
+        let unfolded = Unfolded::of(&network, [4, 4, 1]).unwrap();
+        let names: Vec<&str> = unfolded.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["conv2d", "sequential_conv2d", "sequential_flatten", "dense"]);
+        let saved: Vec<&str> = unfolded.nodes.iter().map(|node| node.saved.as_str()).collect();
+        assert_eq!(saved, ["conv2d", "conv2d_1", "flatten", "dense"]);
+        assert!(unfolded.is_chain() && unfolded.outputs == 2);
+    }
+
+    /// As Keras 3.15.1 orders `model.layers` of the same model: by the distance from the output.
+    #[test]
+    fn branches_are_numbered_by_their_distance_from_the_output() {
+        let long = Sequential::new().add(convolution(2, 1)).add(convolution(2, 3));
+        let branches = Concatenate::new().branch(convolution(2, 5)).branch(long);
+        let body = Residual::new(convolution(4, 3));
+        let network = Sequential::new().add(branches).add(body).add(Flatten).add(Dense::new(2));
+        let unfolded = Unfolded::of(&network, [4, 4, 1]).unwrap();
+        let saved = |path: &str| {
+            let node = unfolded.nodes.iter().find(|node| node.path == path).unwrap();
+            node.saved.as_str()
+        };
+        assert_eq!(saved("concatenate.branch_2.conv2d"), "conv2d");
+        assert_eq!(saved("concatenate.branch_1"), "conv2d_1");
+        assert_eq!(saved("concatenate.branch_2.conv2d_1"), "conv2d_2");
+        assert_eq!(saved("residual.body"), "conv2d_3");
+        assert!(!unfolded.is_chain());
     }
 }

@@ -59,12 +59,11 @@ impl Writer {
         kernel: Weight,
         bias: Option<Weight>,
     ) -> String {
+        // TFLite 2.21 takes wrong pixels with SAME where a stride is larger than the kernel.
+        let leaps = g.strides[0] > g.r || g.strides[1] > g.s;
         let (x, padding) = match padding {
-            Padding::Valid => (x.to_owned(), "VALID"),
-            Padding::Same => (x.to_owned(), "SAME"),
-            Padding::Explicit(_) => {
-                (self.zeros(x, borders(g.before, after_convolution(g))), "VALID")
-            }
+            Padding::Same if !leaps => (x.to_owned(), "SAME"),
+            _ => (self.zeros(x, borders(g.before, after_convolution(g))), "VALID"),
         };
         let options = |[sh, sw]: [usize; 2]| {
             let ([dh, dw], padding) = (g.dilation, Attr::word(padding));
@@ -180,6 +179,9 @@ impl Writer {
     }
 
     fn zeros(&mut self, x: &str, borders: [[usize; 2]; 2]) -> String {
+        if borders == [[0; 2]; 2] {
+            return x.to_owned();
+        }
         let paddings = self.paddings(borders);
         self.op_with("Pad", &[x, &paddings], vec![("Tpaddings", Attr::Type(dtype::INT32))])
     }

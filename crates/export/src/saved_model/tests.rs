@@ -1,3 +1,5 @@
+//! What is written is read again.
+
 use super::messages::{BundleEntry, Dim, NodeDef, TensorProto, VariableDef};
 use super::*;
 use gradus_layers::{
@@ -162,6 +164,19 @@ fn words_for_padding_stay_words() {
 }
 
 #[test]
+fn a_stride_that_leaps_over_pixels_has_its_padding_before_it() {
+    let layer = |size| Conv2D::new(2, size).strides(3).padding(Padding::Same);
+    // 9 rows: one of padding in all, below; 11 columns: none.
+    let nodes = nodes_of(Sequential::new().add(layer([4, 1])), [9, 11, 2]);
+    assert_eq!(words(&nodes), ["Placeholder", "Pad", "Conv2D", "BiasAdd", "Identity"]);
+    assert_eq!(numbers(tensor(&nodes, "conv2d/paddings")), [0, 0, 0, 1, 0, 0, 0, 0]);
+    assert_eq!(attr(node(&nodes, "conv2d/Conv2D"), "padding"), &Attr::word("VALID"));
+    // Windows of two columns, three apart, end with the eleventh.
+    let nodes = nodes_of(Sequential::new().add(layer([1, 2])), [9, 11, 2]);
+    assert_eq!(words(&nodes), ["Placeholder", "Conv2D", "BiasAdd", "Identity"]);
+}
+
+#[test]
 fn groups_are_a_depthwise_convolution_or_several() {
     let depthwise = Conv2D::new(6, 3).groups(3);
     let nodes = nodes_of(Sequential::new().add(depthwise), [5, 5, 3]);
@@ -223,6 +238,16 @@ fn variables_are_filled_from_a_bundle_that_has_them_all() {
     let names = tensor(&nodes, "save/names");
     assert!(names.string_val.is_sorted() && names.string_val.len() == variables.len());
     sound(&nodes);
+}
+
+#[test]
+fn a_network_without_weights_has_no_bundle() {
+    let network = built(Sequential::new().add(GlobalAveragePooling2D::new()), [2, 2, 1]);
+    let export = Export::new(&network, [2, 2, 1]);
+    let folder = tempfile::tempdir().expect("a folder");
+    export.saved_model().variables(true).write(folder.path()).expect("it can be written");
+    assert_eq!(std::fs::read_dir(folder.path().join("variables")).expect("a folder").count(), 0);
+    assert!(read(&export.saved_model().variables(true)).saver_def.is_none());
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! Files that Keras itself wrote; `tests/keras/generate.py` says how.
+
+use gradus_export::layers::{Flatten, Sequential};
+use gradus_export::{Import, load_keras};
+use gradus_tensor::{Context, Device};
+use gradus_train::Model;
+use ndarray::Array4;
+use std::path::PathBuf;
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/keras").join(name)
+}
+
+#[test]
+fn models_that_keras_wrote_answer_as_in_keras() {
+    let text = std::fs::read_to_string(file("answers.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let x = |i: usize| (7 * i % 11) as f32 / 11.0;
+    let x = Array4::from_shape_vec((2, 6, 5, 1), (0..60).map(x).collect()).unwrap();
+    for name in ["keras3.keras", "keras2.h5"] {
+        let mut model = load_keras(file(name), Context::new(Device::Cpu, 1)).unwrap();
+        assert_eq!(model.image_shape(), [6, 5, 1]);
+        let layers = model.summary();
+        let names: Vec<&str> = layers.rows().iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["first", "normal", "pool", "drop", "flat", "last"]);
+        let answers = model.predict(x.view()).unwrap();
+        let expected: Vec<Vec<f32>> = serde_json::from_value(expected[name].clone()).unwrap();
+        for (answer, expected) in answers.iter().zip(expected.concat()) {
+            assert!((answer - expected).abs() < 1e-6, "{name}: {answers}");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_contains_itself_is_refused() {
+    let network = Sequential::new().add(Flatten);
+    let mut model = Model::build(network, [1, 1, 2], Context::new(Device::Cpu, 1), 0).unwrap();
+    let error = Import::into(&mut model).keras(file("cycle.h5")).unwrap_err();
+    assert!(error.to_string().contains("more or deeper groups than Keras makes"), "{error}");
+}
+
+#[test]
+fn what_is_no_file_of_keras_is_refused() {
+    let context = || Context::new(Device::Cpu, 1);
+    let error = load_keras(file("answers.json"), context()).unwrap_err().to_string();
+    assert!(error.contains("not an HDF5 file of Keras"), "{error}");
+    let error = load_keras(file("nothing.keras"), context()).unwrap_err().to_string();
+    assert!(error.contains("nothing.keras") && !error.contains("HDF5"), "{error}");
+}
