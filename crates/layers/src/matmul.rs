@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn quotient(d: Divisor, n: u32) -> u32 {
-        let high = (u64::from(n) * u64::from(d.factor) >> 32) as u32;
+        let high = ((u64::from(n) * u64::from(d.factor)) >> 32) as u32;
         (high + n) >> d.shift
     }
 

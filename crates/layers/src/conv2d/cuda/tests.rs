@@ -63,11 +63,11 @@ fn every_tile() -> Vec<Geometry> {
         of(1, [1, 13, 11, 36], [3, 3, 36, 40], [2, 2], explicit),
         of(1, [2, 7, 5, 40], [1, 1, 40, 12], [1, 1], Padding::Valid),
         of(2, [1, 12, 9, 16], [3, 2, 8, 72], [2, 1], same),
-        of(1, [1, 19, 17, 4], [3, 3, 4, 8], [1, 1], same),
-        of(1, [1, 5, 6, 3], [2, 2, 3, 5], [3, 2], Padding::Valid),
+        of(1, [1, 19, 17, 8], [3, 3, 8, 8], [1, 1], same),
+        of(1, [1, 5, 6, 5], [2, 2, 5, 5], [3, 2], Padding::Valid),
         of(1, [1, 6, 6, 70], [3, 3, 70, 35], [1, 1], same),
-        of(1, [1, 40, 30, 3], [3, 3, 3, 33], [2, 2], same),
-        of(1, [1, 25, 24, 4], [1, 1, 4, 68], [1, 1], same),
+        of(1, [1, 40, 30, 5], [3, 3, 5, 31], [1, 1], same),
+        of(1, [1, 25, 24, 8], [1, 1, 8, 68], [1, 1], same),
         of(1, [1, 18, 16, 36], [1, 1, 36, 40], [1, 1], same),
         of(1, [1, 5, 7, 64], [3, 3, 64, 12], [1, 1], same),
         of(1, [1, 25, 24, 35], [1, 1, 35, 37], [1, 1], same),
@@ -75,6 +75,29 @@ fn every_tile() -> Vec<Geometry> {
         of(12, [2, 9, 8, 12], [3, 3, 1, 12], [2, 2], same),
         of(5, [1, 30, 20, 10], [3, 3, 2, 20], [1, 1], explicit),
     ]
+}
+
+#[test]
+fn images_of_few_channels_are_the_definition() {
+    let Some(gpu) = gpu() else { return };
+    for (case, (x, [r, s, k], strides, dilation)) in [
+        ([2, 19, 35, 3], [3, 3, 33], [1, 1], [1, 1]),
+        ([1, 40, 50, 3], [7, 7, 64], [2, 2], [1, 1]),
+        ([3, 9, 7, 1], [5, 4, 6], [1, 3], [2, 1]),
+        ([1, 18, 17, 4], [2, 1, 8], [4, 1], [3, 2]),
+        ([1, 8, 16, 2], [1, 1, 1], [1, 1], [1, 1]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (kernel, x) = (Shape::new(&[r, s, x[3], k]), Shape::new(&x));
+        let g = Geometry::new(x, kernel, strides, Padding::Same, dilation).unwrap();
+        assert!(direct::fits(&g), "{g:?}");
+        let arrays = Arrays::random(&g, &mut Cases::new("conv2d direct", case as u32));
+        let expected = arrays.in_f64().by_definition(&g);
+        let actual = by_kernels(&gpu, Precision::F32, &g, &arrays);
+        assert_results(&format!("{g:?}"), &actual, &expected, &g);
+    }
 }
 
 #[test]
@@ -100,6 +123,9 @@ fn kinds(precision: Precision, all: &[Geometry]) -> Vec<(usize, bool, bool, bool
     for g in all.iter().filter(|g| !depthwise::fits(g)) {
         let of = passes.iter().enumerate().map(|(number, pass)| (number, pass(g, precision)));
         let of = of.filter(|(_, pass)| pass.precision == precision);
+        let of = of.filter(|(number, pass)| {
+            *number > 0 || pass.precision != Precision::F32 || !direct::fits(g)
+        });
         kinds.extend(of.map(|(number, p)| (number, p.narrow, p.quads, p.parts > 1)));
     }
     kinds.sort_unstable();
@@ -184,8 +210,8 @@ fn tensor_cores_round_to_nearest_and_give_the_same_bits_again() {
 fn relu_in_the_epilogue_lets_nan_through() {
     let Some(gpu) = gpu() else { return };
     let device = Device::Cuda(gpu.clone());
-    // In one piece, in parts, and depthwise.
-    for (groups, channels) in [(1, 1), (1, 400), (2, 1)] {
+    // Directly, in one piece, in parts, and depthwise.
+    for (groups, channels) in [(1, 1), (1, 9), (1, 400), (2, 1)] {
         let x = Shape::new(&[1, 1, 3, channels * groups]);
         let kernel = Shape::new(&[1, 1, channels, 2 * groups]);
         let (same, one) = (Padding::Same, [1, 1]);
