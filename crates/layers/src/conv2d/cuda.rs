@@ -15,8 +15,9 @@ mod tests;
 mod windows;
 
 use super::Geometry;
-pub use crate::matmul::Epilogue;
-use crate::matmul::{add_columns, columns_scratch, in_parts, int, supported};
+pub use crate::matmul::cuda::Epilogue;
+use crate::matmul::cuda::{add_columns, columns_scratch, in_parts, supported};
+use crate::matmul::int;
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 use pass::Pass;

@@ -1,7 +1,8 @@
 //! The forward pass over images of few channels: the first layer of a network.
 
 use crate::conv2d::Geometry;
-use crate::matmul::{Divisor, Epilogue, int};
+use crate::matmul::cuda::{Divisor, Epilogue};
+use crate::matmul::int;
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 kernels! {
