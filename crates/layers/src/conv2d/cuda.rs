@@ -8,6 +8,7 @@
 
 mod depthwise;
 mod direct;
+pub mod ladder;
 mod pass;
 mod tensorcore;
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The kernels equal the definition.
 
 use super::super::tests::{Arrays, Results, array, assert_results, random_geometry};
+use super::ladder::Rung;
 use super::windows::Axis;
 use super::*;
 use crate::trial::{assert_rounded, kernels_agree, rounded};
 use crate::{Activation, Conv2D, Padding};
 use gradus_tensor::gpu::Gpu;
+use gradus_tensor::ndarray::Array4;
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu};
 
@@ -203,6 +205,35 @@ fn tensor_cores_round_to_nearest_and_give_the_same_bits_again() {
         let kinds = kinds(precision, &every_rounded_tile());
         // Wide by quads, narrow by quads and not, which backward leaves to f32; in parts and whole.
         assert_eq!(kinds.len(), 6 + 4 + 6, "{kinds:?}");
+    }
+}
+
+#[test]
+fn every_rung_of_the_ladder_is_the_definition() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu.clone());
+    let cases = (0..).map(|case| Cases::new("conv2d ladder", case));
+    let all = cases.map(|mut cases| (random_geometry(&mut cases), cases));
+    for (g, mut cases) in all.filter(|(g, _)| g.groups == 1).take(10) {
+        let arrays = Arrays::random(&g, &mut cases);
+        for rung in Rung::ALL {
+            let mut of = arrays.clone();
+            for array in [&mut of.x, &mut of.kernel] {
+                array.mapv_inplace(|v| rounded(v, rung.precision()));
+            }
+            of.bias.fill(0.0);
+            let exact = of.in_f64().by_definition(&g).z;
+            let on_gpu = |shape: Shape, values: &Array4<f32>| {
+                Tensor::from_slice(shape, values.as_slice().unwrap()).on(&device)
+            };
+            let (x, kernel) = (on_gpu(g.x(), &of.x), on_gpu(g.kernel(), &of.kernel));
+            let mut y = Tensor::zeros(Spec::f32(g.y()), &device);
+            ladder::forward(&gpu, rung, &g, [x.gpu(), kernel.gpu()], y.gpu_mut());
+            gpu.synchronize().unwrap();
+            let (y, tolerance) = (y.on(&Device::Cpu), Tolerance::for_reduction(g.taps()));
+            let what = format!("{rung:?} of {g:?}");
+            assert_close(&what, y.slice::<f32>(), exact.as_slice().unwrap(), tolerance);
+        }
     }
 }
 
