@@ -12,7 +12,7 @@ pub mod ladder;
 mod pass;
 mod tensorcore;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod windows;
 
 use super::Geometry;

@@ -12,7 +12,12 @@ use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu};
 
 /// What the kernels make of the arrays, of scratch that holds NaN.
-fn by_kernels(gpu: &Gpu, precision: Precision, g: &Geometry, arrays: &Arrays<f32>) -> Results<f32> {
+pub(in crate::conv2d) fn by_kernels(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    arrays: &Arrays<f32>,
+) -> Results<f32> {
     let cx = &mut Context::new(Device::Cuda(gpu.clone()), 1);
     let stale = |shape: Shape| {
         let mut stale = Tensor::zeros(Spec::f32(shape), &cx.device);
