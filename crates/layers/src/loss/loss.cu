@@ -91,8 +91,6 @@ __device__ __forceinline__ double from_probabilities(const ClassLoss& g, const f
     return warp_sum(loss);
 }
 
-// spills: class_loss because what outlives the f64 logarithms and exponentials, which are calls, is kept; a batch
-// has some dozens of rows.
 // Predictions and gradient N·K, targets N·K or N·1, weights N or none. A warp for each sample.
 extern "C" __global__ void __launch_bounds__(256)
     class_loss(ClassLoss g, const float* __restrict__ predictions, const float* __restrict__ targets,
