@@ -154,3 +154,35 @@ fn steps_on_a_gpu_allocate_nothing_there() {
     epoch(&mut model, &gpu);
     assert_eq!(epoch(&mut model, &gpu), 0);
 }
+
+#[test]
+fn every_precision_learns_and_a_new_one_counts_from_the_next_step_on() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu);
+    let rounded = |precision| {
+        let mut model = model(&device);
+        model.set_precision(precision);
+        model
+    };
+    let (exact, _) = run(model(&device), 3, None);
+    for precision in [Precision::Tf32, Precision::Bf16] {
+        let (losses, _) = run(rounded(precision), 3, None);
+        assert_ne!(losses, exact, "{precision}: nothing was rounded");
+        // Nine updates amplify what rounding to 7 bits differs by.
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 0.1 * b.abs().max(0.5);
+        assert!(losses.iter().zip(&exact).all(near), "{precision}: {losses:?} {exact:?}");
+    }
+    let in_two_precisions = |graphs| {
+        let mut model = rounded(Precision::Bf16);
+        model.set_graphs(graphs);
+        let mut losses = Vec::new();
+        for precision in [Precision::Bf16, Precision::F32] {
+            model.set_precision(precision);
+            let fit = Fit { epochs: 2, verbose: Verbosity::Silent, ..Fit::default() };
+            let history = model.fit(&mut data(), fit).expect("two epochs");
+            losses.extend_from_slice(history.column("loss").expect("losses"));
+        }
+        losses
+    };
+    assert_eq!(in_two_precisions(true), in_two_precisions(false), "a recording of the other");
+}

@@ -24,6 +24,16 @@
 //! # }
 //! ```
 //!
+//! What is on a picture:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let answer = gradus::load("models/1")?.predict("photo.jpg")?;
+//! println!("{answer}"); // dog 98.1 %
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Each crate stands for itself and can be used alone; this one only brings them together.
 
 pub use gradus_augment as augment;
@@ -49,7 +59,7 @@ pub mod prelude {
         Sequential, SparseCategoricalCrossentropy, ZeroPadding2D,
     };
     pub use gradus_optim::{Adam, AdamW, RMSprop, SGD};
-    pub use gradus_tensor::{Context, Device};
+    pub use gradus_tensor::{Context, Device, Precision};
     pub use gradus_train::{
         CSVLogger, Checkpoint, EarlyStopping, Fit, History, LearningRateScheduler, Model,
         ModelCheckpoint, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,

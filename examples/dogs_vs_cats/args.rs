@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, ValueEnum};
 use gradus::data::{BadImages, Cache};
+use gradus::prelude::Precision;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
+    /// To what a GPU rounds the operands of its products: f32 (not at all), tf32 or bf16
+    #[arg(long, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
     /// Save the state of the run every so many steps, not only after each epoch
     #[arg(long)]
     pub(crate) checkpoint_steps: Option<u64>,

@@ -87,9 +87,13 @@ fn open_device(args: &Args, say: &impl Fn(&str)) -> Result<Context> {
     } else {
         args.device.parse()?
     };
-    let context = Context::new(device, args.threads);
+    let mut context = Context::new(device, args.threads);
+    context.precision = args.precision;
     let threads = context.workspace.pool.threads();
-    say(&format!("Device: {}, {threads} threads, {:?}", context.device, Isa::detect()));
+    say(&match &context.device {
+        Device::Cpu => format!("Device: cpu, {threads} threads, {:?}", Isa::detect()),
+        device => format!("Device: {device}, products in {}", args.precision),
+    });
     Ok(context)
 }
 

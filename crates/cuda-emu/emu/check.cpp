@@ -15,6 +15,7 @@ static Region statics, dynamic; // the running block's shared memory
 static uint32_t first_serial;   // of this launch
 static uintptr_t module_begin, module_end;
 static uint64_t preempt_state;
+static uint32_t unordered; // warp operations, counted from the last, that order nothing for this access
 
 // ---- order between blocks: who released its writes by a fence and an atomic, and in which order
 struct Released { std::unordered_map<uint32_t, size_t> place_of; };
@@ -63,6 +64,7 @@ void check_begin_launch() {
 }
 void check_begin_block() {
     if (!checking) return;
+    unordered = 0; // a fault may have left it
     place(statics, block.shared_begin, block.shared_bytes);
     place(dynamic, emu_dynamic_shared, block.dynamic_bytes);
     fenced = false;
@@ -128,7 +130,7 @@ static void touch_cell(const Region& r, Cell& c, uintptr_t at, const Access& me,
     c.write.flags = atomic ? ATOMIC : 0;
 }
 static Access access_now() {
-    return {block.serial, block.generation + block.phases, warps[running->linear / 32].operations, (uint16_t)running->linear, 0, 0};
+    return {block.serial, block.generation + block.phases, warps[running->linear / 32].operations - unordered, (uint16_t)running->linear, 0, 0};
 }
 // Nothing has been ordered since this thread read the same bytes: all was said then.
 static bool read_again(Region& r, uintptr_t at, size_t size) {
@@ -173,6 +175,11 @@ static void check(uintptr_t at, size_t size, bool write, bool atomic) {
 }
 void check_access(const void* at, size_t size, bool write) {
     if (checking && size && !on_a_stack(at)) check((uintptr_t)at, size, write, false);
+}
+void check_read_before_meeting(const void* at, size_t size) {
+    unordered = 1;
+    check_access(at, size, false);
+    unordered = 0;
 }
 void access(const void* at, size_t size, bool write, bool atomic) {
     if (!checking || !running || !size || on_a_stack(at)) return;

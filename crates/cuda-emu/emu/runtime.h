@@ -121,6 +121,7 @@ void forget_async(); // before a block
 void check_begin_launch();
 void check_begin_block();
 void check_access(const void* at, size_t size, bool write);
+void check_read_before_meeting(const void* at, size_t size); // what the last meeting of the warp did not order
 void mark_shared_initialised(const void* at, size_t size);
 void track(uintptr_t base, size_t size);
 void untrack(uintptr_t base);

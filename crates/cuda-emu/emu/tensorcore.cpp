@@ -60,8 +60,6 @@ void forget_async() {
 void ldmatrix(unsigned* registers, int count, bool transposed, const void* row) {
     const unsigned lane = running->lane();
     if ((int)lane < 8 * count && (uintptr_t)row % 16) fault(FaultKind::Misaligned, row, "ldmatrix of a row that is not aligned to 16 bytes");
-    // The lane that gives an address reads the row, and before the lanes meet: ldmatrix orders nothing.
-    if ((int)lane < 8 * count) check_access(row, 16, false);
     unsigned live;
     const unsigned char* all = meet(~0u, Meeting::Ldmatrix, &row, 8, &live);
     if (live != ~0u) fault(FaultKind::Divergence, nullptr, "ldmatrix needs all 32 lanes, not %08x", live);
@@ -72,6 +70,7 @@ void ldmatrix(unsigned* registers, int count, bool transposed, const void* row) 
         for (unsigned half = 0; half < 2; ++half) {
             const unsigned major = lane / 4, minor = 2 * (lane % 4) + half;
             const unsigned char* from = transposed ? rows[8 * i + minor] + 2 * major : rows[8 * i + major] + 2 * minor;
+            check_read_before_meeting(from, 2); // ldmatrix orders nothing
             memcpy(&pair[half], from, 2);
         }
         registers[i] = (unsigned)pair[1] << 16 | pair[0];

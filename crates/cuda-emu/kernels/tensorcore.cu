@@ -83,9 +83,9 @@ extern "C" __global__ void emu_transposed(const bf16_bits* __restrict__ x, unsig
     tc::cp_async_commit();
     tc::cp_async_wait<0>();
     __syncwarp();
-    if (lane < 8) {
-        tc::cp_async8(tiles + lane * 8, x + lane * 8);
-        tc::cp_async4(tiles + lane * 8 + 4, x + lane * 8 + 4);
+    if (lane < 8) { // another lane's row
+        tc::cp_async8(tiles + (7 - lane) * 8, x + (7 - lane) * 8);
+        tc::cp_async4(tiles + (7 - lane) * 8 + 4, x + (7 - lane) * 8 + 4);
     }
     tc::cp_async_commit();
     tc::cp_async_wait<0>();

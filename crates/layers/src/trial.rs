@@ -156,10 +156,11 @@ pub(crate) fn rounded(value: f32, precision: Precision) -> f32 {
     f32::from_bits((value.to_bits() + (1 << (dropped - 1))) & !((1 << dropped) - 1))
 }
 
-/// Holds sums of products against exact ones where both operands were rounded to that precision:
-/// `squares` are the same sums of squared products. A product is off by √2 · unit/√3 of itself or
-/// a bit less, so that three units of the root of the squares are more than three and a half
-/// standard deviations of the sum; for a single product two units are the most there can be.
+/// Holds sums of products against exact ones where both operands were rounded to that precision, to
+/// nearest: `squares` are the same sums of squared products. A product is off by two units of itself
+/// at most, so that four units of the root of the squares are the most for four products; and by
+/// 0.6 units in the mean square, so that they are more than six standard deviations for many.
+/// Operands that were cut off instead would be off by twice as much in the mean.
 #[track_caller]
 pub(crate) fn assert_rounded(
     what: &str,
@@ -169,14 +170,17 @@ pub(crate) fn assert_rounded(
     squares: &[f64],
 ) {
     assert_eq!((actual.len(), exact.len()), (squares.len(), squares.len()), "{what}: lengths");
-    let floor = 1e-6 * squares.iter().fold(0.0f64, |m, &s| m.max(s)).sqrt();
+    let mut sum = 0.0;
     for (i, ((&actual, &exact), &square)) in actual.iter().zip(exact).zip(squares).enumerate() {
         let off = (f64::from(actual) - exact).abs();
-        let allowed = 3.0 * unit(precision) * square.sqrt() + floor;
+        let units = off / (unit(precision) * square.sqrt().max(1e-3));
         assert!(
-            off <= allowed,
-            "{what}: element {i} is {actual}, expected {exact}: off by {off:.3e}, allowed \
-             {allowed:.3e} in {precision:?}"
+            units <= 4.0,
+            "{what}: element {i} is {actual}, expected {exact}: off by {off:.3e}, which is \
+             {units:.1} units of {precision:?}"
         );
+        sum += units * units;
     }
+    let mean = (sum / actual.len() as f64).sqrt();
+    assert!((0.4..0.8).contains(&mean), "{what}: {mean:.2} units in the mean in {precision:?}");
 }

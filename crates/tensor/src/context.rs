@@ -43,7 +43,17 @@ impl Context {
         };
         let sums = Sums::on(&device);
         let (profile, precision) = (None, Precision::F32);
-        Self { device, workspace, step, sums, profile, fused: true, precision, graphs: true, published }
+        Self {
+            device,
+            workspace,
+            step,
+            sums,
+            profile,
+            fused: true,
+            precision,
+            graphs: true,
+            published,
+        }
     }
 
     /// Copies `step` to where the kernels of a GPU read it, in order with them: once before each

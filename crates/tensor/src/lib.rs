@@ -47,7 +47,7 @@ pub use gradus_random as random;
 pub use ndarray;
 pub use offer::{Offer, TileUpdate};
 pub use parallel::{Chunks, Parts, Pool};
-pub use precision::Precision;
+pub use precision::{Precision, UnknownPrecision};
 pub use profile::{Phase, Profile, Span, Work};
 pub use real::Real;
 pub use shape::{DType, Element, Shape, Spec};

@@ -46,7 +46,9 @@ fn schedule() -> Schedule {
             .parse::<usize>()
             .ok()
             .and_then(|number| Schedule::several().get(number).copied())
-            .unwrap_or_else(|| panic!("GRADUS_EMULATED_SCHEDULE is {number:?}: say checked, or 0 to 4")),
+            .unwrap_or_else(|| {
+                panic!("GRADUS_EMULATED_SCHEDULE is {number:?}: say checked, or 0 to 4")
+            }),
         Err(_) => Schedule::default(),
     }
 }

@@ -211,6 +211,13 @@ impl Model {
         self.context.graphs = graphs;
     }
 
+    /// To what a GPU rounds the operands of convolutions and dense layers, so that its tensor cores
+    /// can multiply them; sums, weights and everything else stay f32. Default: [`Precision::F32`],
+    /// not at all. Takes effect with the next step, and does nothing on the CPU.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.context.precision = precision;
+    }
+
     /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently.
     /// Default: no.
     pub fn set_exact(&mut self, exact: bool) {

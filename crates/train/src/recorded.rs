@@ -6,19 +6,26 @@
 //! and what is done kernel by kernel is the same function, and gives the same bits.
 
 use gradus_tensor::gpu::{CudaError, Gpu, Graph};
-use gradus_tensor::{Context, Device};
+use gradus_tensor::{Context, Device, Precision};
 
-/// The steps recorded so far, by the size of their batch.
+/// The steps recorded so far.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     steps: Vec<Entry>,
 }
 
-/// A size of batch that was met before, and its step, once recorded.
+/// A size of batch and a precision that were met before, and their step, once recorded.
 #[derive(Debug)]
 struct Entry {
-    batch: usize,
+    key: Key,
     graph: Option<Graph>,
+}
+
+/// What a recorded step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    batch: usize,
+    precision: Precision,
 }
 
 /// What there is to do for a step.
@@ -27,7 +34,7 @@ pub(crate) enum Next {
     /// The work, kernel by kernel.
     Work,
     /// The work, to be recorded on that GPU.
-    Record(Gpu),
+    Record(Gpu, Key),
     /// Nothing more: the graph was launched.
     Recorded,
 }
@@ -40,12 +47,13 @@ impl Recorded {
         if !cx.graphs || cx.profile.is_some() || !capturable {
             return Next::Work;
         }
-        match self.steps.iter_mut().find(|entry| entry.batch == batch) {
+        let key = Key { batch, precision: cx.precision };
+        match self.steps.iter_mut().find(|entry| entry.key == key) {
             None => {
-                self.steps.push(Entry { batch, graph: None });
+                self.steps.push(Entry { key, graph: None });
                 Next::Work
             }
-            Some(Entry { graph: None, .. }) => Next::Record(gpu.clone()),
+            Some(Entry { graph: None, .. }) => Next::Record(gpu.clone(), key),
             Some(Entry { graph: Some(graph), .. }) => {
                 graph.launch();
                 Next::Recorded
@@ -55,11 +63,11 @@ impl Recorded {
 
     /// Keeps what was recorded, and launches it for the first time. What could not be recorded is
     /// a fault of the device.
-    pub(crate) fn keep(&mut self, gpu: &Gpu, batch: usize, graph: Result<Graph, CudaError>) {
+    pub(crate) fn keep(&mut self, gpu: &Gpu, key: Key, graph: Result<Graph, CudaError>) {
         match graph {
             Ok(mut graph) => {
                 graph.launch();
-                let entry = self.steps.iter_mut().find(|entry| entry.batch == batch);
+                let entry = self.steps.iter_mut().find(|entry| entry.key == key);
                 entry.expect("met before").graph = Some(graph);
             }
             Err(error) => gpu.report(error),

@@ -52,7 +52,17 @@ impl Step {
         let dy = Tensor::zeros(training.output().spec(), &cx.device);
         cx.check()?;
         let (class_weight, path, recorded) = Default::default();
-        Ok(Self { loss, optimizer, training, validation, dy, class_weight, untouched, path, recorded })
+        Ok(Self {
+            loss,
+            optimizer,
+            training,
+            validation,
+            dy,
+            class_weight,
+            untouched,
+            path,
+            recorded,
+        })
     }
 
     /// Makes room for larger batches. The optimizer keeps what it has learnt.
@@ -163,9 +173,9 @@ impl Step {
         cx.publish_step();
         match self.recorded.plan(cx, self.is_capturable(), batch.images.dim().0) {
             Next::Work => self.work(network, cx, tally),
-            Next::Record(gpu) => {
+            Next::Record(gpu, key) => {
                 let graph = gpu.capture(|| self.work(network, cx, tally));
-                self.recorded.keep(&gpu, batch.images.dim().0, graph);
+                self.recorded.keep(&gpu, key, graph);
             }
             Next::Recorded => {}
         }

@@ -15,7 +15,7 @@
 #include "prelude.cuh"
 
 // Division by a number that the host knows, as a multiplication (Granlund, Montgomery, PLDI 1994). The
-// same as in crates/layers/src/matmul.rs.
+// same as in crates/layers/src/matmul/cuda.rs.
 struct Divisor { unsigned by, factor, shift; };
 
 __device__ __forceinline__ int quotient(const Divisor& d, int n) {

@@ -147,8 +147,12 @@ impl Cut {
     const SUMS: usize = 4;
 
     fn of(rows: usize, channels: usize) -> Self {
+        Self::aiming_at(Self::BLOCKS, rows, channels)
+    }
+
+    fn aiming_at(blocks: usize, rows: usize, channels: usize) -> Self {
         let (lanes, groups, least) = Self::block(channels);
-        let chunk = (rows * groups).div_ceil(Self::BLOCKS).max(1).next_multiple_of(least);
+        let chunk = (rows * groups).div_ceil(blocks).max(1).next_multiple_of(least);
         Self { lanes, groups, chunk, chunks: rows.div_ceil(chunk) }
     }
 
@@ -185,6 +189,20 @@ pub fn scratch(rows: usize, channels: usize) -> usize {
 /// If the lengths do not fit, x has no rows, or the scratch is not there.
 pub fn statistics(
     gpu: &Gpu,
+    scratch: GpuViewMut<'_, f32>,
+    x: GpuView<'_, f32>,
+    into: [GpuViewMut<'_, f32>; 3],
+    moving: Option<Moving<'_>>,
+) {
+    let channels = into[0].len();
+    let cut = Cut::of(rows(x.len(), channels), channels);
+    statistics_of(gpu, cut, scratch, x, into, moving);
+}
+
+/// As [`statistics`], with the rows cut like that.
+fn statistics_of(
+    gpu: &Gpu,
+    cut: Cut,
     mut scratch: GpuViewMut<'_, f32>,
     x: GpuView<'_, f32>,
     [mean, rest, variance]: [GpuViewMut<'_, f32>; 3],
@@ -193,7 +211,6 @@ pub fn statistics(
     let channels = mean.len();
     assert_eq!((channels, channels), (rest.len(), variance.len()), "one for each channel");
     let rows = rows(x.len(), channels);
-    let cut = Cut::of(rows, channels);
     expect_scratch(&scratch, cut.chunks * 3 * channels);
     let (chunk, chunks) = (cut.chunk as i32, cut.chunks as i32);
     let (towards, moving_mean, moving_variance) = match moving {
@@ -266,12 +283,26 @@ pub fn forward(gpu: &Gpu, x: GpuView<'_, f32>, n: &Normalization<'_>, y: GpuView
 /// If the lengths do not fit, or the scratch is not there.
 pub fn backward_parameters(
     gpu: &Gpu,
-    mut scratch: GpuViewMut<'_, f32>,
+    scratch: GpuViewMut<'_, f32>,
     x: GpuView<'_, f32>,
     n: &Normalization<'_>,
     dy: GpuView<'_, f32>,
-    [dgamma, dbeta]: [GpuViewMut<'_, f32>; 2],
+    sums: [GpuViewMut<'_, f32>; 2],
     gradients: [GpuViewMut<'_, f32>; 2],
+) {
+    let channels = n.channels();
+    let cut = Cut::of(rows(x.len(), channels), channels);
+    parameters_of(gpu, cut, scratch, n, [x, dy], [sums, gradients]);
+}
+
+/// As [`backward_parameters`], with the rows cut like that.
+fn parameters_of(
+    gpu: &Gpu,
+    cut: Cut,
+    mut scratch: GpuViewMut<'_, f32>,
+    n: &Normalization<'_>,
+    [x, dy]: [GpuView<'_, f32>; 2],
+    [[dgamma, dbeta], gradients]: [[GpuViewMut<'_, f32>; 2]; 2],
 ) {
     let channels = n.channels();
     assert_eq!(x.len(), dy.len(), "as many dy as x");
@@ -279,7 +310,6 @@ pub fn backward_parameters(
     let fits = gradients.iter().all(|gradient| gradient.is_empty() || gradient.len() == channels);
     assert!(fits, "a gradient for each channel");
     let rows = rows(x.len(), channels);
-    let cut = Cut::of(rows, channels);
     expect_scratch(&scratch, cut.chunks * Cut::SUMS * channels);
     let [of_gamma, of_beta] = gradients;
     // SAFETY: as in `statistics`, with four numbers for each channel and chunk.

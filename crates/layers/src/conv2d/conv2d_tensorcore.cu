@@ -26,14 +26,13 @@ __device__ __forceinline__ void forward(const Windows& g, int filters, int group
     put<QUADS>(sums, target, columns, at.row, at.column, epilogue);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_forward_tf32(const Windows g, int filters, int groups, const float* __restrict__ x,
                     const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                     float* __restrict__ y, unsigned long long apart) {
     forward<NarrowOf<Tf32>, false>(g, filters, groups, x, kernel, bias, relu, y, apart);
 }
-// spills: conv2d_forward_tf32_quads because 8 bytes of addresses buy a second block on each processor.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_forward_tf32_quads(const Windows g, int filters, int groups, const float* __restrict__ x,
                           const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                           float* __restrict__ y, unsigned long long apart) {
@@ -45,13 +44,13 @@ conv2d_forward_tf32_narrow_quads(const Windows g, int filters, int groups, const
                                  float* __restrict__ y, unsigned long long apart) {
     forward<NarrowOf<Tf32>, true>(g, filters, groups, x, kernel, bias, relu, y, apart);
 }
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_forward_bf16(const Windows g, int filters, int groups, const float* __restrict__ x,
                     const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                     float* __restrict__ y, unsigned long long apart) {
     forward<NarrowOf<Bf16>, false>(g, filters, groups, x, kernel, bias, relu, y, apart);
 }
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_forward_bf16_quads(const Windows g, int filters, int groups, const float* __restrict__ x,
                           const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                           float* __restrict__ y, unsigned long long apart) {
@@ -79,7 +78,7 @@ __device__ __forceinline__ void backward_input(const Windows& g, const Phase& ph
     put<true>(sums, target, phase.depth, at.row, at.column, Epilogue{nullptr, 0});
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_backward_input_tf32_quads(const Windows g, const Phase phase, const float* __restrict__ dz,
                                  const float* __restrict__ kernel, float* __restrict__ dx,
                                  unsigned long long apart) {
@@ -91,7 +90,7 @@ conv2d_backward_input_tf32_narrow_quads(const Windows g, const Phase phase, cons
                                         unsigned long long apart) {
     backward_input<NarrowOf<Tf32>>(g, phase, dz, kernel, dx, apart);
 }
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_backward_input_bf16_quads(const Windows g, const Phase phase, const float* __restrict__ dz,
                                  const float* __restrict__ kernel, float* __restrict__ dx,
                                  unsigned long long apart) {
@@ -119,14 +118,13 @@ __device__ __forceinline__ void backward_weight(const Windows& g, int filters, i
     put<QUADS>(sums, target, columns, at.row, at.column, Epilogue{nullptr, 0});
 }
 
-// spills: conv2d_backward_weight_tf32 because up to 24 bytes of addresses buy a second block on each processor.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_backward_weight_tf32(const Windows g, int filters, int groups, const float* __restrict__ x,
                             const float* __restrict__ dz, float* __restrict__ dkernel,
                             unsigned long long apart) {
     backward_weight<NarrowOf<Tf32>, false>(g, filters, groups, x, dz, dkernel, apart);
 }
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_backward_weight_tf32_quads(const Windows g, int filters, int groups, const float* __restrict__ x,
                                   const float* __restrict__ dz, float* __restrict__ dkernel,
                                   unsigned long long apart) {
@@ -138,13 +136,13 @@ conv2d_backward_weight_tf32_narrow_quads(const Windows g, int filters, int group
                                          float* __restrict__ dkernel, unsigned long long apart) {
     backward_weight<NarrowOf<Tf32>, true>(g, filters, groups, x, dz, dkernel, apart);
 }
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_backward_weight_bf16(const Windows g, int filters, int groups, const float* __restrict__ x,
                             const float* __restrict__ dz, float* __restrict__ dkernel,
                             unsigned long long apart) {
     backward_weight<NarrowOf<Bf16>, false>(g, filters, groups, x, dz, dkernel, apart);
 }
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 conv2d_backward_weight_bf16_quads(const Windows g, int filters, int groups, const float* __restrict__ x,
                                   const float* __restrict__ dz, float* __restrict__ dkernel,
                                   unsigned long long apart) {

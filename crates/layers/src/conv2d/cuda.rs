@@ -1,19 +1,24 @@
 //! Convolution on a GPU: products of matrices that are looked up in the images as they lie, in
-//! tiles (`matmul.cuh`), exact in f32. Groups with few channels go one by one (`depthwise.cu`).
+//! tiles (`matmul.cuh`), exact in f32, or on tensor cores (`matmul_tensorcore.cuh`) where the
+//! context's precision says so. Images of few channels (`direct.cu`) and groups of few
+//! (`depthwise.cu`) go in ways of their own.
 //!
 //! Backward with strides, the pixels of dx fall into phases that meet different taps of the kernel;
 //! each phase is a convolution with stride 1, and no product with a zero between strides is made.
 
 mod depthwise;
+mod direct;
+pub mod ladder;
 mod pass;
 mod tensorcore;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod windows;
 
 use super::Geometry;
-pub use crate::matmul::Epilogue;
-use crate::matmul::{add_columns, columns_scratch, in_parts, int, supported};
+pub use crate::matmul::cuda::Epilogue;
+use crate::matmul::cuda::{add_columns, columns_scratch, in_parts, supported};
+use crate::matmul::int;
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 use pass::Pass;
@@ -118,7 +123,11 @@ pub fn forward(
     if depthwise::fits(g) {
         return depthwise::forward(gpu, g, [x, kernel], epilogue, y);
     }
-    let pass = Pass::forward(g, supported(gpu, precision));
+    let precision = supported(gpu, precision);
+    if precision == Precision::F32 && direct::fits(g) {
+        return direct::forward(gpu, g, [x, kernel], epilogue, y);
+    }
+    let pass = Pass::forward(g, precision);
     let launch = forward_kernel(&pass);
     let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
     let apart = pass.len() as u64;

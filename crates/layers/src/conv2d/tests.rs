@@ -6,9 +6,9 @@ use super::cpu::{Engine, Epilogue, Moments};
 use super::*;
 use crate::trial::Trial;
 use crate::{Initializer, activation};
-use gradus_tensor::Real;
 use gradus_tensor::ndarray::{Array1, Array4, ArrayD, Axis, Ix1, Ix4};
 use gradus_tensor::simd::Isa;
+use gradus_tensor::{Precision, Real};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
 pub(super) fn array<T>(shape: Shape, values: Vec<T>) -> Array4<T> {
@@ -332,6 +332,10 @@ fn convolution_agrees_with_keras() {
         let mut all = vec![("definition".to_owned(), arrays.by_definition(&g))];
         for isa in Isa::available() {
             all.push((format!("{isa:?}"), arrays.by_engine(&g, isa, 2)));
+        }
+        if let Some(gpu) = gradus_testing::gpu() {
+            let by_kernels = cuda::tests::by_kernels(&gpu, Precision::F32, &g, &arrays);
+            all.push(("kernels".to_owned(), by_kernels));
         }
         for (by, Results { z, dx, dkernel, dbias }) in all {
             let expect = |field: &str, actual: &[f32]| {

@@ -9,8 +9,9 @@ mod tensorcore;
 #[cfg(test)]
 mod tests;
 
-pub use crate::matmul::Epilogue;
-use crate::matmul::{Tile, add_columns, columns_scratch, in_parts, int, supported};
+pub use crate::matmul::cuda::Epilogue;
+use crate::matmul::cuda::{add_columns, columns_scratch, in_parts, supported};
+use crate::matmul::{Tile, int};
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 

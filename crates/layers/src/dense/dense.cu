@@ -33,20 +33,19 @@ dense_forward(int samples, int inputs, int units, const float* __restrict__ x, c
               const float* __restrict__ bias, int relu, float* __restrict__ y) {
     forward<Odd, false>(samples, inputs, units, x, kernel, bias, relu, y);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 3)
 dense_forward_quads(int samples, int inputs, int units, const float* __restrict__ x,
                     const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                     float* __restrict__ y) {
     forward<Square, true>(samples, inputs, units, x, kernel, bias, relu, y);
 }
-// spills: dense_forward_skinny because ptxas keeps a few addresses back on sm_75 alone.
-extern "C" __global__ void __launch_bounds__(64)
+extern "C" __global__ void __launch_bounds__(64, 4)
 dense_forward_skinny(int samples, int inputs, int units, const float* __restrict__ x,
                      const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                      float* __restrict__ y) {
     forward<Skinny, false>(samples, inputs, units, x, kernel, bias, relu, y);
 }
-extern "C" __global__ void __launch_bounds__(64)
+extern "C" __global__ void __launch_bounds__(64, 4)
 dense_forward_skinny_quads(int samples, int inputs, int units, const float* __restrict__ x,
                            const float* __restrict__ kernel, const float* __restrict__ bias, int relu,
                            float* __restrict__ y) {
@@ -71,18 +70,17 @@ dense_backward_input(int samples, int inputs, int units, const float* __restrict
                      const float* __restrict__ kernel, float* __restrict__ dx) {
     backward_input<Odd, false>(samples, inputs, units, dz, kernel, dx);
 }
-// spills: dense_backward_input_quads because ptxas keeps a few addresses back on sm_75 alone.
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 3)
 dense_backward_input_quads(int samples, int inputs, int units, const float* __restrict__ dz,
                            const float* __restrict__ kernel, float* __restrict__ dx) {
     backward_input<Square, true>(samples, inputs, units, dz, kernel, dx);
 }
-extern "C" __global__ void __launch_bounds__(64)
+extern "C" __global__ void __launch_bounds__(64, 4)
 dense_backward_input_skinny(int samples, int inputs, int units, const float* __restrict__ dz,
                             const float* __restrict__ kernel, float* __restrict__ dx) {
     backward_input<Skinny, false>(samples, inputs, units, dz, kernel, dx);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 2)
 dense_backward_input_skinny_quads(int samples, int inputs, int units, const float* __restrict__ dz,
                                   const float* __restrict__ kernel, float* __restrict__ dx) {
     backward_input<Backward, true>(samples, inputs, units, dz, kernel, dx);

@@ -30,7 +30,8 @@ struct ClassLoss {
     sparse: i32,
     ignores: i32,
     ignored: f32,
-    smoothing: f64,
+    kept: f64,
+    spread: f64,
 }
 
 // SAFETY: numbers in the layout of C, as the source declares them.
@@ -135,7 +136,8 @@ impl Kernel {
                     sparse: i32::from(sparse),
                     ignores: i32::from(ignored.is_some()),
                     ignored: ignored.unwrap_or_default(),
-                    smoothing,
+                    kept: 1.0 - smoothing,
+                    spread: smoothing / f64::from(outputs.max(1)),
                 };
                 // SAFETY: the lengths are those of `g`, as `Batch::check` has seen; the blocks are
                 // no more than `sums` has room for.

@@ -4,11 +4,12 @@
 
 #define EPSILON 1e-7
 
-// Categorical crossentropy: one-hot targets, or the index of the class.
+// Categorical crossentropy: one-hot targets, or the index of the class. Smoothing keeps so much of a target
+// and spreads so much over each class.
 struct ClassLoss {
     int samples, classes, from_logits, sparse, ignores;
     float ignored;
-    double smoothing;
+    double kept, spread;
 };
 
 // A mean over labels. `kind` in the order below; hits are counted above the threshold where `judges`.
@@ -41,15 +42,15 @@ __device__ __forceinline__ int warp_argmax(const float* of, int n, int lane) {
 
 // t of class k. A class that there is not makes all of them NaN, so that it shows.
 __device__ __forceinline__ double class_target(const ClassLoss& g, const float* target, int k) {
-    if (!g.sparse) return target[k] * (1. - g.smoothing) + g.smoothing / g.classes;
+    if (!g.sparse) return target[k] * g.kept + g.spread;
     const float c = target[0];
     const bool known = c >= 0.f && c < (float)g.classes && c == floorf(c);
     return !known ? (double)nan_f32() : (float)k == c ? 1. : 0.;
 }
 
 // The loss of a sample from its logits, by a warp; every dz times `scale` goes to dy, if there is one.
-__device__ double from_logits(const ClassLoss& g, const float* z, const float* target, float* dy, double weight,
-                              int lane) {
+__device__ __forceinline__ double from_logits(const ClassLoss& g, const float* z, const float* target, float* dy,
+                                              double scale, int lane) {
     double most = -(double)infinity_f32();
     for (int k = lane; k < g.classes; k += 32) most = fmax(most, (double)z[k]);
     most = warp_max(most);
@@ -64,14 +65,14 @@ __device__ double from_logits(const ClassLoss& g, const float* z, const float* t
     for (int k = lane; k < g.classes; k += 32) {
         const double t = class_target(g, target, k);
         if (t != 0.) loss += t * (log_sum - z[k]); // even where the logit is −∞
-        if (dy) dy[k] = (float)(weight * (exp(z[k] - log_sum) * mass - t) / g.samples);
+        if (dy) dy[k] = (float)(scale * (exp(z[k] - log_sum) * mass - t));
     }
     return warp_sum(loss);
 }
 
 // The same from probabilities.
-__device__ double from_probabilities(const ClassLoss& g, const float* p, const float* target, float* dy,
-                                     double weight, int lane) {
+__device__ __forceinline__ double from_probabilities(const ClassLoss& g, const float* p, const float* target,
+                                                     float* dy, double scale, int lane) {
     const double low = EPSILON, high = 1. - EPSILON;
     double sum = 0.;
     for (int k = lane; k < g.classes; k += 32) sum += p[k];
@@ -85,13 +86,11 @@ __device__ double from_probabilities(const ClassLoss& g, const float* p, const f
     mean = warp_sum(mean);
     for (int k = lane; dy && k < g.classes; k += 32) {
         const double q = p[k] / sum, slope = q < low || q > high ? 0. : -class_target(g, target, k) / q;
-        dy[k] = (float)(weight * ((slope - mean) / sum) / g.samples);
+        dy[k] = (float)(scale * ((slope - mean) / sum));
     }
     return warp_sum(loss);
 }
 
-// spills: class_loss because what outlives the f64 logarithms and exponentials, which are calls, is kept; a batch
-// has some dozens of rows.
 // Predictions and gradient N·K, targets N·K or N·1, weights N or none. A warp for each sample.
 extern "C" __global__ void __launch_bounds__(256)
     class_loss(ClassLoss g, const float* __restrict__ predictions, const float* __restrict__ targets,
@@ -111,8 +110,9 @@ extern "C" __global__ void __launch_bounds__(256)
         if (g.ignores && target[0] == g.ignored) {
             for (int k = lane; dy && k < g.classes; k += 32) dy[k] = 0.f;
         } else {
-            const double of = g.from_logits ? from_logits(g, row, target, dy, weight, lane)
-                                            : from_probabilities(g, row, target, dy, weight, lane);
+            const double scale = weight / g.samples;
+            const double of = g.from_logits ? from_logits(g, row, target, dy, scale, lane)
+                                            : from_probabilities(g, row, target, dy, scale, lane);
             if (lane == 0) loss += weight * of;
         }
         const int answer = warp_argmax(row, g.classes, lane);

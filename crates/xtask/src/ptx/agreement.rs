@@ -37,6 +37,7 @@ fn source_folder(path: &str) -> &str {
 /// Everything in which the two languages do not agree.
 pub(super) fn flaws(root: &Path, sources: &[Source]) -> Result<Vec<String>> {
     let declarations = declarations(root)?;
+    let rust = if declarations.is_empty() { Vec::new() } else { rust_files(root)? };
     let mut flaws = Vec::new();
     for of in &declarations {
         if !sources.iter().any(|source| source.path == of.source()) {
@@ -48,7 +49,7 @@ pub(super) fn flaws(root: &Path, sources: &[Source]) -> Result<Vec<String>> {
     for source in sources {
         let own: Vec<&Declaration> =
             declarations.iter().filter(|of| of.source() == source.path).collect();
-        let found = of_source(root, source, &own, &mut names)?;
+        let found = of_source(root, source, &own, &rust, &mut names)?;
         flaws.extend(found.into_iter().map(|flaw| format!("{}: {flaw}", source.path)));
     }
     Ok(flaws)
@@ -73,6 +74,7 @@ fn of_source<'a>(
     root: &Path,
     source: &'a Source,
     own: &[&Declaration],
+    rust: &[RustFile],
     names: &mut BTreeMap<String, &'a str>,
 ) -> Result<Vec<String>> {
     let unit = tokens(&source.code);
@@ -89,7 +91,7 @@ fn of_source<'a>(
     flaws.extend(signature::differences(&defined, &declared));
     let cpp = structs::of_unit(&source.code, &unit, &aliases);
     if let Some(declaration) = own.first() {
-        let rust = definitions(root, declaration)?;
+        let rust = definitions(rust, declaration);
         flaws.extend(structs::differences(passed(&defined), &cpp, &rust));
     }
     Ok(flaws)
@@ -123,36 +125,42 @@ fn passed(kernels: &[Signature]) -> Vec<&str> {
     names
 }
 
-/// Structs and numbers of Rust, nearest first: of the file that declares the kernels, of the room,
-/// of the crate and of `gradus-gpu`.
-fn definitions(root: &Path, of: &Declaration) -> Result<Definitions> {
-    const GPU: &str = "crates/gpu/src/";
-    let room = of.declared.path.split('/').next().unwrap_or_default();
-    let (file, folder) =
-        (format!("{}{room}.rs", of.crate_source()), format!("{}{room}/", of.crate_source()));
-    let near = |path: &str| {
-        if path == of.file {
-            Some(0)
-        } else if path == file || path.starts_with(&folder) {
-            Some(1)
-        } else if source_folder(path) == of.crate_source() || path.starts_with(GPU) {
-            Some(2)
-        } else {
-            None
-        }
-    };
-    let mut rings = [Vec::new(), Vec::new(), Vec::new()];
+/// A file of the project, and what it defines.
+struct RustFile {
+    path: String,
+    defines: Definitions,
+}
+
+fn rust_files(root: &Path) -> Result<Vec<RustFile>> {
+    let mut all = Vec::new();
     for path in files(root, "rs")? {
-        if let Some(ring) = near(&path) {
-            let code = without_comments(&read(&root.join(&path))?);
-            rings[ring].push(structs::of_rust_file(&tokens(&code)));
+        let code = without_comments(&read(&root.join(&path))?);
+        all.push(RustFile { path, defines: structs::of_rust_file(&tokens(&code)) });
+    }
+    Ok(all)
+}
+
+/// Structs and numbers of Rust, nearest first: of the file that declares the kernels, of its room,
+/// and last of its crate with what other crates lay out by the rules of C.
+fn definitions(rust: &[RustFile], of: &Declaration) -> Definitions {
+    let source = of.crate_source();
+    let room = of.declared.path.split('/').next().unwrap_or_default();
+    let (file, folder) = (format!("{source}{room}.rs"), format!("{source}{room}/"));
+    let mut rings = [Vec::new(), Vec::new(), Vec::new()];
+    for RustFile { path, defines } in rust {
+        if *path == of.file {
+            rings[0].push(defines.clone());
+        } else if *path == file || path.starts_with(&folder) {
+            rings[1].push(defines.clone());
+        } else if source_folder(path) == source {
+            rings[2].push(defines.clone());
+        } else {
+            rings[2].push(defines.plain());
         }
     }
     let mut all = Definitions::default();
-    for ring in rings {
-        all.fill(ring);
-    }
-    Ok(all)
+    rings.into_iter().for_each(|ring| all.fill(ring));
+    all
 }
 
 #[cfg(test)]
@@ -189,7 +197,7 @@ mod tests {
         let (cu, room) = ("layers/src/dense/copy.cu", "layers/src/dense/cuda.rs");
         let ptx = ("layers/src/dense/copy.ptx", ".visible .entry copy(\n");
         let (wrong, bad) = ("layers/src/conv2d.rs", "struct Geometry { k: u8 }\n");
-        for place in [room, "layers/src/dense.rs", "layers/src/geometry.rs", "gpu/src/lib.rs"] {
+        for place in [room, "layers/src/dense.rs", "layers/src/geometry.rs", "tensor/src/a.rs"] {
             let text = if place == room { format!("{STRUCT}{RUST}") } else { STRUCT.to_owned() };
             let flaws = found(&[(cu, CPP), ptx, (wrong, bad), (room, RUST), (place, &text)]);
             expect(&flaws, &[]);
@@ -197,6 +205,17 @@ mod tests {
             let flaws = found(&[(cu, CPP), (wrong, bad), (room, RUST), (place, &other)]);
             expect(&flaws, &["copy.cu: struct Geometry has h: i32 in C++ where Rust has h: u32"]);
         }
+    }
+
+    #[test]
+    fn of_two_structs_with_one_name_one_has_to_agree() {
+        let (cu, room) = ("layers/src/dense/copy.cu", "layers/src/dense/cuda.rs");
+        let (near, far) = ("layers/src/a.rs", "layers/src/b.rs");
+        let other = "#[repr(C)]\nstruct Geometry { k: u64 }\n";
+        expect(&found(&[(cu, CPP), (room, RUST), (near, other), (far, STRUCT)]), &[]);
+        let wrong = STRUCT.replace("n: i32", "n: u32");
+        let flaws = found(&[(cu, CPP), (room, RUST), (near, &wrong), (far, other)]);
+        expect(&flaws, &["struct Geometry has n: i32 in C++ where Rust has n: u32"]);
     }
 
     #[test]

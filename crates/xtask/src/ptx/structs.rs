@@ -22,9 +22,10 @@ pub(super) struct Struct {
 }
 
 /// Structs and named numbers of one side.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Definitions {
-    pub(super) structs: BTreeMap<String, Struct>,
+    /// Several of one name where files have their own.
+    pub(super) structs: BTreeMap<String, Vec<Struct>>,
     pub(super) numbers: BTreeMap<String, String>,
 }
 
@@ -45,7 +46,7 @@ pub(super) fn of_unit(code: &str, tokens: &[Token<'_>], aliases: &Aliases<'_>) -
                 let open = i + 1 + length;
                 let inside = tokens.get(open + 1..closing(tokens, open)).unwrap_or_default();
                 let of = Struct { fields: members(inside, aliases), align, plain: true };
-                found.structs.insert(name.to_owned(), of);
+                found.structs.entry(name.to_owned()).or_default().push(of);
             }
             _ => {}
         }
@@ -137,7 +138,8 @@ pub(super) fn of_rust_file(tokens: &[Token<'_>]) -> Definitions {
                 let inside = tokens.get(i + 3..closing(tokens, i + 2)).unwrap_or_default();
                 let fields = parts(inside).into_iter().map(field).collect();
                 let (plain, align) = representation(&tokens[..i]);
-                found.structs.insert((*name).to_owned(), Struct { fields, align, plain });
+                let of = Struct { fields, align, plain };
+                found.structs.entry((*name).to_owned()).or_default().push(of);
             }
             _ => {}
         }
@@ -181,32 +183,37 @@ fn representation(before: &[Token<'_>]) -> (bool, Option<String>) {
 }
 
 impl Definitions {
-    /// Takes from others what is not there yet, and of several with one name that which is `plain`.
-    /// Where more than one is, nobody can tell which is meant, and none is taken.
+    /// Takes from others the names that are not there yet. Of several structs with one name those
+    /// count that are `plain`, if there is one.
     pub(super) fn fill(&mut self, others: Vec<Definitions>) {
         let mut new: BTreeMap<String, Vec<Struct>> = BTreeMap::new();
         for other in others {
-            for (name, one) in other.structs {
-                new.entry(name).or_default().push(one);
+            for (name, some) in other.structs {
+                new.entry(name).or_default().extend(some);
             }
             for (name, number) in other.numbers {
                 self.numbers.entry(name).or_insert(number);
             }
         }
-        for (name, mut all) in new {
-            all.dedup();
-            if all.len() > 1 {
-                all.retain(|one| one.plain);
+        for (name, mut some) in new {
+            if some.iter().any(|one| one.plain) {
+                some.retain(|one| one.plain);
             }
-            if let ([one], false) = (&all[..], self.structs.contains_key(&name)) {
-                self.structs.insert(name, one.clone());
-            }
+            self.structs.entry(name).or_insert(some);
         }
+    }
+
+    /// Without the structs that are not `plain`.
+    pub(super) fn plain(&self) -> Definitions {
+        let mut structs = self.structs.clone();
+        structs.values_mut().for_each(|some| some.retain(|one| one.plain));
+        structs.retain(|_, some| !some.is_empty());
+        Definitions { structs, numbers: self.numbers.clone() }
     }
 }
 
 /// How structs differ between the two sides, and those that they hold or point to. A side that does
-/// not have one says nothing.
+/// not have one says nothing; of several in Rust it is enough that one agrees.
 pub(super) fn differences(names: Vec<&str>, cpp: &Definitions, rust: &Definitions) -> Vec<String> {
     let (mut names, mut differences) = (names, Vec::new());
     let mut i = 0;
@@ -215,24 +222,15 @@ pub(super) fn differences(names: Vec<&str>, cpp: &Definitions, rust: &Definition
         let (Some(there), Some(here)) = (cpp.structs.get(name), rust.structs.get(name)) else {
             continue;
         };
-        differences.extend(layout(name, there, here));
-        let (Some(fields), Some(others)) = (&there.fields, &here.fields) else {
-            let side = if there.fields.is_none() { "C++" } else { "Rust" };
-            differences.push(format!(
-                "struct {name} has a field in {side} that is no number, pointer, array or struct"
-            ));
-            continue;
-        };
-        let of = |(name, ty): &Field, side| format!("{name}: {}", known(ty, side));
-        let those = others.iter().map(|field| of(field, rust)).collect();
-        let these = fields.iter().enumerate().map(|(i, (name, ty))| {
-            let ty = others.get(i).map_or(ty.clone(), |(_, other)| ty.as_address(other));
-            of(&(name.clone(), ty), cpp)
-        });
-        let these = these.collect();
-        let other = first_other(these, those);
-        differences.extend(other.map(|other| format!("struct {name} has {other}")));
-        for (_, ty) in fields {
+        // C++ that compiles has one, or several in scopes of their own.
+        let pairs = there.iter().flat_map(|there| here.iter().map(move |here| (there, here)));
+        let mut found: Vec<Vec<String>> =
+            pairs.map(|(there, here)| difference((there, cpp), (here, rust))).collect();
+        if found.iter().all(|found| !found.is_empty()) {
+            let first = found.swap_remove(0);
+            differences.extend(first.iter().map(|other| format!("struct {name} {other}")));
+        }
+        for (_, ty) in there.iter().filter_map(|one| one.fields.as_ref()).flatten() {
             if !names.contains(&ty.name()) {
                 names.push(ty.name());
             }
@@ -241,38 +239,74 @@ pub(super) fn differences(names: Vec<&str>, cpp: &Definitions, rust: &Definition
     differences
 }
 
+/// How one struct of C++ differs from one of Rust, each beside what else its side defines.
+fn difference(
+    (there, cpp): (&Struct, &Definitions),
+    (here, rust): (&Struct, &Definitions),
+) -> Vec<String> {
+    let mut differences = layout(there, here);
+    let (Some(fields), Some(others)) = (&there.fields, &here.fields) else {
+        let side = if there.fields.is_none() { "C++" } else { "Rust" };
+        differences
+            .push(format!("has a field in {side} that is no number, pointer, array or struct"));
+        return differences;
+    };
+    let these: Vec<Field> = fields.iter().map(|field| known(field, cpp)).collect();
+    let those: Vec<Field> = others.iter().map(|field| known(field, rust)).collect();
+    differences.extend(first_other(&these, &those).map(|other| format!("has {other}")));
+    differences
+}
+
 /// What fields do not say of how a struct lies in memory.
-fn layout(name: &str, there: &Struct, here: &Struct) -> Vec<String> {
+fn layout(there: &Struct, here: &Struct) -> Vec<String> {
     let mut differences = Vec::new();
     if !here.plain {
-        differences.push(format!("struct {name} goes to a kernel and lacks #[repr(C)]"));
+        differences.push("goes to a kernel and lacks #[repr(C)]".to_owned());
     }
     if there.align != here.align {
         let of = |align: &Option<String>| align.clone().unwrap_or("its fields".to_owned());
         let (there, here) = (of(&there.align), of(&here.align));
-        differences.push(format!("struct {name} is aligned to {there} in C++, to {here} in Rust"));
+        differences.push(format!("is aligned to {there} in C++, to {here} in Rust"));
     }
     differences
 }
 
 /// In what the fields of C++ and of Rust differ first.
-fn first_other(these: Vec<String>, those: Vec<String>) -> Option<String> {
-    if let Some((a, b)) = these.iter().zip(&those).find(|(a, b)| a != b) {
-        return Some(format!("{a} in C++ where Rust has {b}"));
+fn first_other(these: &[Field], those: &[Field]) -> Option<String> {
+    if let Some((a, b)) = these.iter().zip(those).find(|(a, b)| !agree(a, b)) {
+        let of = |(name, ty): &Field| format!("{name}: {ty}");
+        return Some(format!("{} in C++ where Rust has {}", of(a), of(b)));
     }
     let (these, those) = (these.len(), those.len());
     (these != those).then(|| format!("{these} fields in C++ and {those} in Rust"))
 }
 
-/// The type with numbers in place of their names.
-fn known(ty: &Type, side: &Definitions) -> Type {
-    match ty {
-        Type::Array(item, length) => {
-            let length = side.numbers.get(length).unwrap_or(length).clone();
-            Type::Array(Box::new(known(item, side)), length)
-        }
-        other => other.clone(),
+/// The same name and type.
+fn agree((name, there): &Field, (other, here): &Field) -> bool {
+    name == other && alike(there, here)
+}
+
+/// The same, or an address of the device, which is a pointer in C++ and may be a u64 in Rust.
+fn alike(there: &Type, here: &Type) -> bool {
+    match (there, here) {
+        (Type::Array(a, n), Type::Array(b, m)) => n == m && alike(a, b),
+        (Type::Const(_) | Type::Mut(_), Type::Value(number)) => number == "u64",
+        _ => there == here,
     }
+}
+
+/// The field with numbers in place of their names.
+fn known((name, ty): &Field, side: &Definitions) -> Field {
+    fn numbered(ty: &Type, side: &Definitions) -> Type {
+        match ty {
+            Type::Array(item, length) => {
+                let length = side.numbers.get(length).unwrap_or(length).clone();
+                Type::Array(Box::new(numbered(item, side)), length)
+            }
+            other => other.clone(),
+        }
+    }
+    (name.clone(), numbered(ty, side))
 }
 
 #[cfg(test)]
@@ -320,13 +354,15 @@ pub(crate) struct Geometry {
         let (cpp, rust) = (without_comments(CPP), without_comments(rust));
         let unit = tokens(&cpp);
         let unit = of_unit(&cpp, &unit, &aliases(&unit));
-        assert_eq!(unit.structs["Geometry"].fields.as_ref().unwrap().len(), 7);
+        assert_eq!(unit.structs["Geometry"][0].fields.as_ref().unwrap().len(), 7);
         differences(vec!["Geometry"], &unit, &of_rust_file(&tokens(&rust)))
     }
 
     #[test]
     fn what_agrees_has_no_differences() {
         assert!(both(RUST).is_empty(), "{:?}", both(RUST));
+        let address = RUST.replace("In<f32>", "u64");
+        assert!(both(&address).is_empty(), "an address may be a number: {:?}", both(&address));
         assert!(both("struct Other { n: i32 }").is_empty(), "not found is not compared");
     }
 

@@ -36,18 +36,6 @@ impl Type {
             Type::Array(item, _) => item.name(),
         }
     }
-
-    /// The type of C++, or u64 where it is a pointer and Rust has that: a table in the memory of a
-    /// device holds addresses, which mean nothing to Rust.
-    pub(super) fn as_address(&self, rust: &Type) -> Type {
-        match (self, rust) {
-            (Type::Array(cpp, length), Type::Array(rust, _)) => {
-                Type::Array(Box::new(cpp.as_address(rust)), length.clone())
-            }
-            (Type::Const(_) | Type::Mut(_), Type::Value(number)) if number == "u64" => rust.clone(),
-            _ => self.clone(),
-        }
-    }
 }
 
 /// C++'s name of a number, words in alphabetical order, beside Rust's.

@@ -8,8 +8,8 @@ use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::{Device, Shape, Spec, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu};
 
-/// The kernels' results.
-fn kernels(gpu: &Gpu, batch: &Batch<f32>) -> Results<f32> {
+/// The kernels' results, with the rows cut for that many blocks.
+fn kernels(gpu: &Gpu, blocks: usize, batch: &Batch<f32>) -> Results<f32> {
     let device = Device::Cuda(gpu.clone());
     let (rows, channels) = batch.x.dim();
     let there =
@@ -20,10 +20,10 @@ fn kernels(gpu: &Gpu, batch: &Batch<f32>) -> Results<f32> {
     let [mut mean, mut rest, mut variance, mut dgamma, mut dbeta] =
         [(); 5].map(|()| there(&vec![9.0; channels]));
     let (mut y, mut dx) = (x.clone(), x.clone());
-    let need = super::scratch(rows, channels);
+    let (need, cut) = (super::scratch(rows, channels), Cut::aiming_at(blocks, rows, channels));
     let mut scratch = Tensor::zeros(Spec::f32(Shape::new(&[need])), &device);
     let into = [mean.gpu_mut(), rest.gpu_mut(), variance.gpu_mut()];
-    super::statistics(gpu, scratch.gpu_mut(), x.gpu(), into, None);
+    super::statistics_of(gpu, cut, scratch.gpu_mut(), x.gpu(), into, None);
     let n = Normalization {
         mean: mean.gpu(),
         rest: rest.gpu(),
@@ -34,8 +34,8 @@ fn kernels(gpu: &Gpu, batch: &Batch<f32>) -> Results<f32> {
     };
     super::forward(gpu, x.gpu(), &n, y.gpu_mut());
     let sums = [dgamma.gpu_mut(), dbeta.gpu_mut()];
-    let none = [(); 2].map(|()| GpuViewMut::none());
-    super::backward_parameters(gpu, scratch.gpu_mut(), x.gpu(), &n, dy.gpu(), sums, none);
+    let into = [sums, [(); 2].map(|()| GpuViewMut::none())];
+    super::parameters_of(gpu, cut, scratch.gpu_mut(), &n, [x.gpu(), dy.gpu()], into);
     let sums = [dgamma.gpu(), dbeta.gpu()];
     super::backward_input(gpu, x.gpu(), &n, dy.gpu(), sums, dx.gpu_mut());
     gpu.synchronize().unwrap();
@@ -46,13 +46,16 @@ fn kernels(gpu: &Gpu, batch: &Batch<f32>) -> Results<f32> {
 fn check(gpu: &Gpu, what: &str, batch: &Batch<f32>) {
     let (wide, few) = (batch.as_f64(), Tolerance::for_reduction(1));
     let (expected, of_terms) = (wide.definition(), few.abs + few.rel * wide.largest_term());
-    let results = kernels(gpu, batch);
-    for ((name, actual), expected) in NAMES.iter().zip(&results).zip(&expected) {
-        let what = format!("{what} {:?} {name}", batch.x.dim());
-        let abs = if *name == "dx" { of_terms } else { few.abs };
-        assert_close(&what, actual, expected, Tolerance { abs, ..few });
+    // As many blocks as there are; and so few that a thread takes one tile of rows after another.
+    for blocks in [Cut::BLOCKS, 2] {
+        let results = kernels(gpu, blocks, batch);
+        for ((name, actual), expected) in NAMES.iter().zip(&results).zip(&expected) {
+            let what = format!("{what} {:?} {blocks} blocks {name}", batch.x.dim());
+            let abs = if *name == "dx" { of_terms } else { few.abs };
+            assert_close(&what, actual, expected, Tolerance { abs, ..few });
+        }
+        assert_eq!(results, kernels(gpu, blocks, batch), "{what}: the same bits again");
     }
-    assert_eq!(results, kernels(gpu, batch), "{what}: the same bits again");
 }
 
 #[test]
@@ -74,6 +77,13 @@ fn the_kernels_are_the_definition() {
 }
 
 #[test]
+fn rows_of_more_channels_than_threads_are_needed_have_them_all() {
+    let Some(gpu) = gpu() else { return };
+    let mut cases = Cases::new("batch normalization kernels of many channels", 0);
+    check(&gpu, "many channels", &Batch::random(&mut cases, 3, 1030, 0.0));
+}
+
+#[test]
 fn a_mean_far_from_zero_and_a_first_row_far_from_the_others_cost_no_accuracy() {
     let Some(gpu) = gpu() else { return };
     let mut cases = Cases::new("batch normalization kernels far away", 0);
@@ -90,7 +100,7 @@ fn a_lost_number_stays_visible_in_its_channel_alone_on_a_gpu() {
     let Some(gpu) = gpu() else { return };
     let mut batch = Batch::random(&mut Cases::new("NaN in kernels", 0), 50, 20, 0.0);
     batch.x[[7, 3]] = f32::NAN;
-    let [y, _, mean, variance, ..] = kernels(&gpu, &batch);
+    let [y, _, mean, variance, ..] = kernels(&gpu, Cut::BLOCKS, &batch);
     assert!(mean[3].is_nan() && variance[3].is_nan() && y[3].is_nan());
     assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i % 20 == 3)));
 }

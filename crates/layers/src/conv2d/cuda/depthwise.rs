@@ -1,7 +1,8 @@
 //! Convolutions in groups of few channels and filters, depthwise ones above all.
 
 use crate::conv2d::Geometry;
-use crate::matmul::{Divisor, Epilogue, in_parts, int};
+use crate::matmul::cuda::{Divisor, Epilogue, in_parts};
+use crate::matmul::int;
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 kernels! {

@@ -1,7 +1,8 @@
 //! Which pixels windows and taps meet, as kernels are told: see `windows.cuh`.
 
 use crate::conv2d::Geometry;
-use crate::matmul::{Divisor, int};
+use crate::matmul::cuda::Divisor;
+use crate::matmul::int;
 use gradus_tensor::gpu::Argument;
 
 /// As in windows.cuh.

@@ -124,6 +124,32 @@ fn a_loss_without_a_kernel_is_worked_out_all_the_same() {
 }
 
 #[test]
+fn a_recorded_batch_adds_up_as_often_as_it_is_launched() {
+    let Some(gpu) = gpu() else { return };
+    let mut cx = Context::new(Device::Cuda(gpu.clone()), 1);
+    let loss = CategoricalCrossentropy::new().from_logits(true);
+    let mut cases = Cases::new("recorded loss", 0);
+    let [predictions, targets] =
+        batch(&loss, true, Shape::new(&[70, 9]), &mut cases).map(|tensor| tensor.on(&cx.device));
+    let (mut gradient, mut tally) = (predictions.clone(), Tally::default());
+    let mut evaluate = |cx: &mut Context, tally: &mut Tally| {
+        loss.evaluate(cx, &predictions, Target::new(&targets), Some(&mut gradient), tally);
+    };
+    evaluate(&mut cx, &mut tally);
+    tally.collect(&mut cx);
+    let mut graph = gpu.capture(|| evaluate(&mut cx, &mut tally)).expect("only launches");
+    let mut recorded = Tally::default();
+    graph.launch();
+    recorded.collect(&mut cx);
+    assert_eq!(recorded, tally, "the same bits");
+    (0..3).for_each(|_| graph.launch());
+    recorded.collect(&mut cx);
+    assert_eq!((recorded.samples, recorded.correct), (4 * 70, 4 * tally.correct));
+    assert!((recorded.loss() / tally.loss() - 1.0).abs() < 1e-14);
+    gpu.synchronize().expect("a sound device");
+}
+
+#[test]
 fn what_is_lost_shows_and_extremes_do_not_hide() {
     let Some(gpu) = gpu() else { return };
     let mut cx = Context::new(Device::Cuda(gpu), 1);
