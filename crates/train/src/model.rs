@@ -8,7 +8,7 @@ use crate::{Batches, Error, History, Memory, Planned, Step};
 use gradus_data::Interpolation;
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary, Wanted};
 use gradus_optim::Optimizer;
-use gradus_tensor::{Context, FieldMut, Fields, Path, Shape, Tensor};
+use gradus_tensor::{Context, FieldMut, Fields, Path, Precision, Shape, Tensor};
 use ndarray::{Array2, ArrayView4, Axis};
 
 /// A network with its parameters, and all it needs to learn and to answer.
