@@ -74,7 +74,10 @@ fn unsafe_code_stays_in_its_rooms() {
         .filter(|(path, text)| !allowed(path) && code_lines(text).any(|l| l.contains(keyword)))
         .map(|(path, _)| path)
         .collect();
-    expect_none("only tensor, gpu, cuda-emu and the engines in cpu.rs and cuda.rs may be unsafe", &strays);
+    expect_none(
+        "only tensor, gpu, cuda-emu and the engines in cpu.rs and cuda.rs may be unsafe",
+        &strays,
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 Loads `model.keras` and `model.weights.h5` of every case, trains on the former, and writes
 `back.keras`, `back.weights.h5` and, by Keras 2, `back.h5` with other weights, `back.npy` beside them:
-what gradus shall answer with each. Prints a section of Markdown, and fails where an answer is off by
-more than 1e-5.
+what gradus shall answer with each; `same.keras` is the model as it was. Prints a section of Markdown,
+and fails where an answer is off by more than 1e-5.
 """
 import os
 import pathlib
@@ -75,6 +75,8 @@ def ask(folder, counts, worst):
     twin = changed(keras.models.model_from_json(model.to_json()), 1)
     twin.load_weights(folder / "model.weights.h5")
     found["model.weights.h5"] = difference(twin.predict(x, verbose=0), y)
+    if folder.name in NETWORKS:
+        model.save(folder / "same.keras")
     counts["trained on"] = counts.get("trained on", 0) + trained(model, x)
     for name, off in found.items():
         counts[name] = counts.get(name, 0) + 1

@@ -20,6 +20,7 @@ use std::process::Command;
 const FOLDER: &str = "tests/interop";
 /// What is installed without what it asks for.
 const ALONE: &str = "tf_keras==2.21.0";
+
 /// What can be asked for.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask full interop")]
@@ -49,10 +50,13 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
         text.push_str(&format!("\n{}\n", stdout(command)?));
         Ok(())
     };
-    // Each prints a section. The last two leave files for us.
-    for (python, script) in
-        [(&python, "served.py"), (&python, "keras_files.py"), (&torch, "torch_files.py")]
-    {
+    // Each prints a section. Keras and PyTorch leave files for us.
+    for (python, script) in [
+        (&python, "served.py"),
+        (&python, "events.py"),
+        (&python, "keras_files.py"),
+        (&torch, "torch_files.py"),
+    ] {
         say(&format!("$ {script}"));
         section(Command::new(python).arg(Path::new(FOLDER).join(script)).arg(&cases))?;
     }
@@ -104,7 +108,10 @@ fn environment(name: &str, requirements: &str, alone: &[&str]) -> Result<PathBuf
     }
     let path = python.display().to_string();
     run("python3", &["-m", "venv", "--clear", &folder.display().to_string()], &[])?;
+    // Where there is no network that shall be known soon.
+    let patience = ["--retries", "2", "--timeout", "30"];
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let install = [&install[..], &patience].concat();
     run(&path, &[&install[..], &["-r", &requirements]].concat(), &[])?;
     for package in alone {
         run(&path, &[&install[..], &["--no-deps", package]].concat(), &[])?;

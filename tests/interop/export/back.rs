@@ -31,7 +31,7 @@ const KINDS: [Kind; 6] = [
 ];
 
 /// The model as the file describes it, where that is a chain of layers.
-fn replace(model: &mut Model, path: &Path) -> Result<bool, LoadError> {
+pub(crate) fn replace(model: &mut Model, path: &Path) -> Result<bool, LoadError> {
     match load_keras(path, Context::new(Device::Cpu, 2)) {
         Ok(loaded) => *model = loaded,
         Err(error) if error.to_string().contains("only chains") => return Ok(false),
@@ -84,7 +84,7 @@ impl Back {
     }
 }
 
-const LIMIT: f32 = 1e-5;
+pub(crate) const LIMIT: f32 = 1e-5;
 
 /// The floats of a file of NumPy.
 fn numbers(path: &Path) -> Result<Vec<f32>> {

@@ -13,6 +13,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program for people says what it does")]
 
+mod again;
 mod back;
 mod layers;
 mod npy;
@@ -55,8 +56,9 @@ fn main() -> Result<()> {
     if args.back {
         let mut back = Back::default();
         layers::each(|case| back.ask(&case, &args.out))?;
-        trained::each(&args.out, 0, |case| back.ask(&case, &args.out))?;
-        return back.report();
+        let rows = trained::each(&args.out, 0, |case| back.ask(&case, &args.out))?;
+        back.report()?;
+        return again::report(&rows);
     }
     layers::each(|case| case.write(&args.out))?;
     if !args.layers_only {

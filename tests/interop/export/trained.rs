@@ -1,6 +1,7 @@
 //! The reference network, ResNet-18 and an Inception-like one, after a few steps of training: so
 //! that no statistic of a normalization is 0 or 1.
 
+use super::again::{self, Row};
 use super::{Case, pixels};
 use anyhow::{Context as _, Result};
 use gradus::data::{DataLoader, synthetic::Synthetic};
@@ -12,12 +13,14 @@ use std::path::Path;
 /// Images in a batch: those that it learns from at once, and those that it is asked about.
 const BATCH: usize = 16;
 
-/// Shows the three after so many steps; what is drawn for them goes to `out`.
+/// Shows the three after so many steps; what is drawn for them goes to `out`. After none, what came
+/// back from Keras is trained on.
 pub(crate) fn each(
     out: &Path,
     steps: usize,
     mut show: impl FnMut(Case<'_>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
     let photos = match test_data("data/pets") {
         Some(folder) => folder,
         None => {
@@ -59,8 +62,15 @@ pub(crate) fn each(
         if name == "dogs_vs_cats" && steps > 0 {
             pixels::write(&mut model, &photos, out)?;
         }
+        let mut validation = open(&photos, "val", size)?;
+        let folder = out.join(name);
+        if steps > 0 {
+            again::note(&mut model, &mut validation, &folder)?;
+        } else {
+            rows.extend(again::ask(name, model, [&mut data, &mut validation], &folder)?);
+        }
     }
-    Ok(())
+    Ok(rows)
 }
 
 fn open(photos: &Path, part: &str, size: usize) -> Result<DataLoader> {
