@@ -92,24 +92,29 @@ def ask(folder, counts, worst):
         old.save(folder / "back.h5", save_format="h5")
         np.save(folder / "back2.npy", old.predict(x, verbose=0))
         counts["back.h5"] = counts.get("back.h5", 0) + 1
+    return found
 
 
 def main(cases):
-    counts, worst = {}, {}
+    counts, worst, named = {}, {}, {}
     folders = sorted(path.parent for path in cases.glob("*/model.keras"))
+    missing = set(NETWORKS) - {folder.name for folder in folders}
+    assert not missing, f"no model.keras of {missing}"
     failed = 0
     for folder in folders:
         try:
-            ask(folder, counts, worst)
+            named[folder.name] = ask(folder, counts, worst)
         except Exception as error:
             failed += 1
             print(f"{folder.name}: {type(error).__name__}: {str(error)[-300:]}", file=sys.stderr)
     print(f"## Keras's own files\n\nKeras {keras.__version__}, tf_keras {tf_keras.__version__}; "
           f"{len(folders)} networks, {counts['trained on']} of which were trained on, as they were "
           "compiled.\n")
-    print("| file | loaded | largest difference |\n| --- | ---: | ---: |")
+    print("| file | loaded | largest difference | " + " | ".join(NETWORKS) + " |")
+    print("| --- |" + " ---: |" * (2 + len(NETWORKS)))
     for name, off in worst.items():
-        print(f"| {name} | {counts[name]} | {off:.1e} |")
+        each = " | ".join(f"{named[network][name]:.1e}" for network in NETWORKS if network in named)
+        print(f"| {name} | {counts[name]} | {off:.1e} | {each} |")
     print(f"\nKeras 2 wrote {counts.get('back.h5', 0)} `.h5` for gradus to read.")
     return 0 if max(worst.values()) <= LIMIT and not failed else 1
 

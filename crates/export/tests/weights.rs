@@ -2,7 +2,7 @@
 
 use gradus_export::layers::{
     Activation, BatchNormalization, Concatenate, Conv2D, Dense, Dropout, Flatten,
-    GlobalAveragePooling2D, MaxPooling2D, Padding, ReLU, Residual, Sequential,
+    GlobalAveragePooling2D, LeakyReLU, MaxPooling2D, Padding, ReLU, Residual, Sequential,
 };
 use gradus_export::{Export, Import, LoadError, ModuleNames, load_keras};
 use gradus_models::{Stem, resnet18};
@@ -138,6 +138,35 @@ fn a_residual_network_comes_back_under_torchvision_s_names() {
     export(&one).pytorch().names(ModuleNames::Torchvision).write(&path).unwrap();
     Import::into(&mut two).pytorch(&path, ModuleNames::Torchvision).unwrap();
     assert_eq!(values(&one), values(&two));
+}
+
+#[test]
+fn a_residual_network_for_photos_goes_to_keras_with_its_padding() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resnet18.keras");
+    let build = |seed| {
+        let context = Context::new(Device::Cpu, 1);
+        Model::build(resnet18(Stem::ImageNet, 4), [32, 32, 3], context, seed).unwrap()
+    };
+    let (one, mut two) = (build(1), build(2));
+    export(&one).keras().write(&path).unwrap();
+    Import::into(&mut two).keras(&path).unwrap();
+    assert_eq!(values(&one), values(&two));
+}
+
+#[test]
+fn zeros_before_a_maximum_of_negative_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.keras");
+    let pooled = |start: Sequential| {
+        let pooling = MaxPooling2D::new(3).padding(Padding::from(1));
+        let network = start.add(pooling).add(GlobalAveragePooling2D::new());
+        export(&model(network, 1)).keras().write(&path).map_err(|e| e.to_string())
+    };
+    pooled(Sequential::new().add(ReLU::new())).unwrap();
+    pooled(Sequential::new().add(ReLU::new().max_value(6.0))).unwrap();
+    let error = pooled(Sequential::new().add(LeakyReLU::new())).unwrap_err();
+    assert!(error.contains("zeros would count here"), "{error}");
 }
 
 #[test]

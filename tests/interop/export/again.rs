@@ -3,6 +3,7 @@
 use super::back::{LIMIT, replace};
 use anyhow::{Context as _, Result, bail, ensure};
 use gradus::data::DataLoader;
+use gradus::export::Import;
 use gradus::prelude::*;
 use gradus::train::Verbosity;
 use std::fs;
@@ -46,7 +47,10 @@ pub(crate) fn ask(
     }
     let text = fs::read_to_string(folder.join(BEFORE)).context(BEFORE)?;
     let before: Vec<f64> = text.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    replace(&mut model, &folder.join(SAME))?;
+    let path = folder.join(SAME);
+    if !replace(&mut model, &path)? {
+        Import::into(&mut model).keras(&path)?;
+    }
     model.compile(SGD::new().learning_rate(0.01), CategoricalCrossentropy::new())?;
     let after = evaluate(&mut model, validation)?;
     ensure!(before.len() == after.len(), "{BEFORE}: {text:?}");

@@ -103,7 +103,10 @@ impl Unfolded {
 fn is_never_negative(config: &Config) -> bool {
     let relu = serde_json::to_value(Activation::Relu).ok();
     match config.class_name.as_str() {
-        "ReLU" => !config.config.contains_key("negative_slope"),
+        "ReLU" => ["negative_slope", "threshold"].iter().all(|name| {
+            let option = config.config.get(*name).and_then(serde_json::Value::as_f64);
+            option.is_none_or(|option| option == 0.0)
+        }),
         _ => config.config.get("activation").cloned() == relu,
     }
 }
