@@ -70,7 +70,7 @@ pub(crate) fn ask(
 pub(crate) fn report(rows: &[Row]) -> Result<()> {
     println!(
         "\n## Trained on\n\ngradus to `.keras`, to Keras, to `.keras`, to gradus: `evaluate` on \
-         {STEPS} batches of photos, loss and accuracy.\n"
+         {STEPS} batches of photos, loss and accuracy; the epoch more has as many.\n"
     );
     println!("| network | before | come back | largest difference | after one epoch more |");
     println!("| --- | ---: | ---: | ---: | ---: |");
