@@ -44,7 +44,12 @@ pub fn write_beside(
     let attempt = || {
         sweep_beside(path);
         let (temporary, file) = create_beside(path, names())?;
-        let result = write_through(file, content).and_then(|()| fs::rename(&temporary, path));
+        // `file` stays open, and with it the lock, until the file has its name: else another writer
+        // would take it for one that nobody is at.
+        let result = file
+            .try_clone()
+            .and_then(|same| write_through(same, content))
+            .and_then(|()| fs::rename(&temporary, path));
         if result.is_err() {
             // The first error is the one worth telling.
             let _ = fs::remove_file(&temporary);
@@ -139,6 +144,23 @@ mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn writers_of_one_file_at_once_take_nothing_away_from_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        write_beside(&path, |file| file.write_all(b"whole")).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(names(folder.path()), ["a.txt"]);
     }
 
     #[test]
