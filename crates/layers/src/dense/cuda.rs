@@ -1,7 +1,7 @@
 //! The three products on a GPU, in tiles (`matmul.cuh`), exact in f32, or on tensor cores for larger
 //! batches (`matmul_tensorcore.cuh`) where the context's precision says so.
 //!
-//! A batch of up to [`SKINNY`] samples takes as long as reading the weights: its tiles are as high
+//! A batch of up to `SKINNY` samples takes as long as reading the weights: its tiles are as high
 //! as the batch and wide, and the sum over inputs falls into parts until there are blocks enough to
 //! keep all of memory busy.
 

@@ -1,6 +1,6 @@
 //! Every optimizer on a GPU: one launch for all parameters of a model.
 //!
-//! A [`Table`] in the memory of the device says where each parameter and all that belongs to it
+//! A `Table` in the memory of the device says where each parameter and all that belongs to it
 //! lies; a kernel's blocks find their part in it. The numbers that change from update to update are
 //! published beside it before the step, so that a recorded step can be launched again and again.
 //! Each operation rounds as on the CPU: the bits are the same.
