@@ -104,9 +104,9 @@ pub trait Layer: Fields + Debug + Send + Sync + Any {
     );
 }
 
-/// The most numbers that what a layer gives for one sample may have: four terabytes of them. What
-/// is computed with fewer never overflows.
-const MOST: usize = 1 << 40;
+/// The most numbers that what a layer gives for one sample may have: four terabytes of them, or a
+/// gigabyte where a pointer has 32 bits. What is computed with fewer never overflows.
+const MOST: usize = usize::MAX >> if usize::BITS < 64 { 4 } else { 24 };
 
 /// The shape, if a computer could hold it.
 pub(crate) fn bounded(x: Shape, y: Shape) -> Result<Shape, ShapeError> {
