@@ -22,7 +22,7 @@ pub enum Unavailable {
     #[error("the emulated CUDA driver {path} cannot be opened: {why}")]
     NotOpened {
         /// Where it lies.
-        path: &'static str,
+        path: String,
         /// What the loader says.
         why: String,
     },
@@ -56,7 +56,8 @@ pub struct Emulated {
 /// Opens the emulated driver, so that `cudarc` finds it in the place of the real one.
 ///
 /// Call it before the first call of the CUDA driver in this process. It is opened once; later calls
-/// return the same.
+/// return the same. `GRADUS_CUDA_EMU_LIBRARY` names another library than that of the build script,
+/// made by it out of other kernels.
 ///
 /// # Errors
 /// [`Unavailable`] where it could not be built (no C++ compiler, not x86-64 Linux) or opened.
@@ -66,12 +67,13 @@ pub fn install() -> Result<&'static Emulated, Unavailable> {
 }
 
 fn open() -> Result<Emulated, Unavailable> {
-    let Some(path) = option_env!("GRADUS_CUDA_EMU") else {
+    let other = std::env::var("GRADUS_CUDA_EMU_LIBRARY").ok();
+    let Some(path) = other.or(option_env!("GRADUS_CUDA_EMU").map(String::from)) else {
         let why = option_env!("GRADUS_CUDA_EMU_MISSING").unwrap_or("the build script did not run");
         return Err(Unavailable::NotBuilt { why });
     };
     // SAFETY: the library is ours; what it runs when it is opened enters the kernels in a table.
-    unsafe { Library::new(path) }
+    unsafe { Library::new(&path) }
         .map(|library| Emulated { library })
         .map_err(|e| Unavailable::NotOpened { path, why: e.to_string() })
 }

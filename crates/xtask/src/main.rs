@@ -3,6 +3,7 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod cuda;
 mod interop;
 mod neon;
 mod ptx;
@@ -23,7 +24,8 @@ cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside th
 cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
                      that serve models, and the other way, and writes a dated table; full hostile
-                     loads ten thousand mutations of each kind of file
+                     loads ten thousand mutations of each kind of file; full cuda plants bugs in
+                     the kernels and looks whether a test notices, under every schedule
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
 cargo xtask help     this text";
 
@@ -36,12 +38,15 @@ fn main() -> Result<()> {
         Some("vectors") => vectors::check(),
         Some("interop") => interop::check(),
         Some("full") => match std::env::args().nth(2).as_deref() {
+            Some("cuda") => cuda::full(std::env::args().skip(3)),
             Some("interop") => interop::full(std::env::args().skip(3)),
             Some("hostile") => cargo(
                 &["test", "-p", "gradus-export", "--test", "hostile", "--", "--nocapture"],
                 &[("GRADUS_MUTATIONS", "10000")],
             ),
-            other => bail!("full interop and full hostile are what there is, not {other:?}"),
+            other => {
+                bail!("full cuda, full interop and full hostile are what there is, not {other:?}")
+            }
         },
         Some("rivals") => rivals::run(std::env::args().skip(2)),
         Some("help") | None => {
