@@ -90,6 +90,12 @@ impl Gpu {
         match *self {}
     }
 
+    /// How long the device takes for what `work` launches.
+    #[expect(clippy::missing_errors_doc, reason = "there is no value to call it on")]
+    pub fn seconds(&self, _: impl FnOnce()) -> Result<f64, CudaError> {
+        match *self {}
+    }
+
     /// Keeps an error for the next [`Gpu::check`].
     pub fn report(&self, _: CudaError) {
         match *self {}

@@ -7,6 +7,7 @@ mod feed;
 mod graph;
 mod launch;
 mod source;
+mod timer;
 
 pub use buffer::DeviceBuffer;
 pub use devices::{DeviceInfo, devices};

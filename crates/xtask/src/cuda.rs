@@ -13,7 +13,7 @@
 mod emulator;
 mod mutants;
 mod report;
-mod suite;
+pub(crate) mod suite;
 
 use crate::{say, target};
 use anyhow::{Result, bail};

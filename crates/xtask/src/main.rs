@@ -3,6 +3,7 @@
 //! `check` runs everything that guards the project, cheapest first, and stops at the first that
 //! fails. CI runs the same, so green here is green there.
 
+mod bench_gpu;
 mod cuda;
 mod interop;
 mod neon;
@@ -27,11 +28,13 @@ cargo xtask full     what takes too long for check: full interop loads what grad
                      loads ten thousand mutations of each kind of file; full cuda plants bugs in
                      the kernels and looks whether a test notices, under every schedule
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
+cargo xtask bench-gpu  the same on a GPU; packs a bundle for a machine without Rust
 cargo xtask help     this text";
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("check") => check(),
+        Some("bench-gpu") => bench_gpu::main(std::env::args().skip(2)),
         Some("fmt") => format(&[]),
         Some("neon") => neon::check(),
         Some("ptx") => ptx::run(std::env::args().skip(2)),
@@ -68,6 +71,7 @@ fn check() -> Result<()> {
     cargo(&["doc", "--workspace", "--no-deps"], &denied)?;
     vectors::check()?;
     ptx::check()?;
+    bench_gpu::quick()?;
     other_machines()?;
     neon::check()?;
     interop::check()?;

@@ -59,7 +59,7 @@ pub struct Epilogue<'a> {
 
 impl Epilogue<'_> {
     /// The sums as they are.
-    pub(crate) fn none() -> Epilogue<'static> {
+    pub fn none() -> Epilogue<'static> {
         Epilogue { bias: GpuView::none(), relu: false }
     }
 }

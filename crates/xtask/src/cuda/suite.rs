@@ -127,7 +127,7 @@ fn failed(said: &str) -> Option<String> {
 }
 
 /// What cargo says that it has made.
-pub(super) fn artifacts(arguments: &[&str]) -> Result<Vec<Value>> {
+pub(crate) fn artifacts(arguments: &[&str]) -> Result<Vec<Value>> {
     let cargo = std::env::var("CARGO").unwrap_or("cargo".to_owned());
     crate::say(&format!("$ cargo {}", arguments.join(" ")));
     let run = Command::new(cargo)

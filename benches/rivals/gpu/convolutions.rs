@@ -1,0 +1,102 @@
+//! The three passes of single convolutions, in every precision. `pytorch.py` has the same list.
+
+use crate::rows::Rows;
+use anyhow::Result;
+use gradus::layers::Padding::{self, Same, Valid};
+use gradus::layers::conv2d::Geometry;
+use gradus::layers::conv2d::cuda::ladder::{self, Rung};
+use gradus::layers::conv2d::cuda::{self, Epilogue};
+use gradus::tensor::gpu::Gpu;
+use gradus::tensor::{Device, Precision, Shape, Spec, Tensor};
+
+/// Name, images, side and channels of x, side of the kernel, filters, stride, padding.
+type Case = (&'static str, [usize; 3], [usize; 2], usize, Padding);
+const CASES: [Case; 17] = [
+    ("tutorial conv1, 128", [128, 128, 3], [3, 32], 1, Valid),
+    ("tutorial conv2, 128", [128, 63, 32], [3, 64], 1, Valid),
+    ("tutorial conv3, 128", [128, 30, 64], [3, 128], 1, Valid),
+    ("tutorial conv1, 15", [15, 128, 3], [3, 32], 1, Valid),
+    ("tutorial conv2, 15", [15, 63, 32], [3, 64], 1, Valid),
+    ("tutorial conv3, 15", [15, 30, 64], [3, 128], 1, Valid),
+    ("resnet50 stem", [64, 224, 3], [7, 64], 2, Same),
+    ("resnet50 56, 3x3", [64, 56, 64], [3, 64], 1, Same),
+    ("resnet50 56, 1x1 out", [64, 56, 64], [1, 256], 1, Valid),
+    ("resnet50 56 to 28", [64, 56, 128], [3, 128], 2, Same),
+    ("resnet50 28, 3x3", [64, 28, 128], [3, 128], 1, Same),
+    ("resnet50 14, 3x3", [64, 14, 256], [3, 256], 1, Same),
+    ("resnet50 14, 1x1 out", [64, 14, 256], [1, 1024], 1, Valid),
+    ("resnet50 7, 3x3", [64, 7, 512], [3, 512], 1, Same),
+    ("airbench 31, 24 to 64", [1024, 31, 24], [3, 64], 1, Same),
+    ("airbench 15, 64 to 256", [1024, 15, 64], [3, 256], 1, Same),
+    ("airbench 7, 256 to 256", [1024, 7, 256], [3, 256], 1, Same),
+];
+const PRECISIONS: [(Precision, &str); 3] =
+    [(Precision::F32, "f32"), (Precision::Tf32, "tf32"), (Precision::Bf16, "bf16")];
+
+/// All of them.
+pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
+    for (name, [n, side, c], [r, k], stride, padding) in CASES {
+        let (n, side) = if rows.quick { (1, side.min(12)) } else { (n, side) };
+        let (x, kernel) = (Shape::new(&[n, side, side, c]), Shape::new(&[r, r, c, k]));
+        let g = Geometry::new(x, kernel, [stride; 2], padding, [1, 1])?;
+        passes(gpu, rows, name, &g)?;
+        if name.contains("conv3, 128") || name.contains("56, 3x3") {
+            rungs(gpu, rows, name, &g)?;
+        }
+    }
+    Ok(())
+}
+
+/// Numbers on the device, such as a network has them.
+pub(crate) fn numbers(gpu: &Gpu, shape: Shape) -> Tensor {
+    let values: Vec<f32> =
+        (0..shape.len()).map(|i| (i * 7919 % 1009) as f32 / 504.0 - 1.0).collect();
+    Tensor::from_slice(shape, &values).on(&Device::Cuda(gpu.clone()))
+}
+
+fn operations(g: &Geometry) -> f64 {
+    2.0 * g.y().len() as f64 * g.taps() as f64
+}
+
+fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
+    let [mut x, mut kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
+    let [x_again, kernel_again, dz] = [&x, &kernel, &y].map(Clone::clone);
+    let scratch = Spec::f32(Shape::new(&[cuda::scratch(g)]));
+    let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
+    let work = operations(g);
+    for (precision, column) in PRECISIONS {
+        rows.device(gpu, ["forward", name, column], work, || {
+            let operands = [x_again.gpu(), kernel_again.gpu()];
+            cuda::forward(
+                gpu,
+                precision,
+                g,
+                operands,
+                Epilogue::none(),
+                scratch.gpu_mut(),
+                y.gpu_mut(),
+            );
+        })?;
+        rows.device(gpu, ["dx", name, column], work, || {
+            let operands = [dz.gpu(), kernel_again.gpu()];
+            cuda::backward_input(gpu, precision, g, operands, scratch.gpu_mut(), x.gpu_mut());
+        })?;
+        rows.device(gpu, ["dW", name, column], work, || {
+            let operands = [x_again.gpu(), dz.gpu()];
+            cuda::backward_weight(gpu, precision, g, operands, scratch.gpu_mut(), kernel.gpu_mut());
+        })?;
+    }
+    Ok(())
+}
+
+/// Every rung of the ladder that leads to the engine.
+fn rungs(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
+    let [x, kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
+    for rung in Rung::ALL {
+        let column = format!("{rung:?}");
+        rows.device(gpu, ["ladder", name, &column], operations(g), || {
+            ladder::forward(gpu, rung, g, [x.gpu(), kernel.gpu()], y.gpu_mut());
+        })?;
+    }
+    Ok(())
+}

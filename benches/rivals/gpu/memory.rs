@@ -1,0 +1,95 @@
+//! Passes that are bound by memory, in bytes that they have to move at least, beside a plain copy.
+
+use crate::convolutions::numbers;
+use crate::rows::Rows;
+use anyhow::Result;
+use gradus::layers::{
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Dropout,
+    GlobalAveragePooling2D, Init, Layer, MaxPooling2D, Mode, Saved,
+};
+use gradus::optim::{Adam, Optimizer, RMSprop};
+use gradus::prelude::*;
+use gradus::tensor::gpu::Gpu;
+use gradus::tensor::{Field, Fields, Path, Shape, Spec, Tensor};
+
+/// Bytes of a float.
+const FLOAT: f64 = 4.0;
+
+/// All of them.
+pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
+    let x = Shape::new(if rows.quick { &[1, 8, 8, 32] } else { &[128, 126, 126, 32] });
+    copy(gpu, rows, x)?;
+    // How many numbers, for each of x, forward and backward read and write at least. What training
+    // remembers besides, a byte for each number of y, is counted where it is more than nothing.
+    let quarter = 0.25;
+    let byte = 1.0 / FLOAT;
+    layer(gpu, rows, "relu", x, ActivationLayer::new(Activation::Relu), [2.0, 3.0])?;
+    layer(gpu, rows, "batch normalization", x, BatchNormalization::new(), [3.0, 5.0])?;
+    let pooled = 1.0 + quarter * (1.0 + byte);
+    layer(gpu, rows, "max pooling 2x2", x, MaxPooling2D::new(2), [pooled, pooled])?;
+    layer(gpu, rows, "average pooling 2x2", x, AveragePooling2D::new(2), [1.25, 1.25])?;
+    layer(gpu, rows, "global average pooling", x, GlobalAveragePooling2D::new(), [1.0, 1.0])?;
+    layer(gpu, rows, "dropout", x, Dropout::new(0.25), [2.0 + byte, 2.0 + byte])?;
+    optimizer(gpu, rows, "RMSprop", Box::new(RMSprop::default()), 5.0)?;
+    optimizer(gpu, rows, "Adam", Box::new(Adam::default()), 7.0)
+}
+
+/// What the others are held against.
+fn copy(gpu: &Gpu, rows: &mut Rows, x: Shape) -> Result<()> {
+    let (from, mut to) = (numbers(gpu, x), numbers(gpu, x));
+    let bytes = 2.0 * FLOAT * x.len() as f64;
+    rows.device(gpu, ["memory", "copy", "bytes"], bytes, || to.copy_from(&from))
+}
+
+fn layer<L: Layer>(
+    gpu: &Gpu,
+    rows: &mut Rows,
+    name: &str,
+    x: Shape,
+    mut layer: L,
+    [forward, backward]: [f64; 2],
+) -> Result<()> {
+    let device = Device::Cuda(gpu.clone());
+    layer.build(x, &mut Init::new(&device, 0))?;
+    let plan = layer.plan(Spec::f32(x), Mode::Train)?;
+    let mut cx = Context::new(device.clone(), 1);
+    plan.reserve(&mut cx);
+    let mut saved = Saved::allocate(&plan, &device);
+    cx.publish_step();
+    let input = numbers(gpu, x);
+    let mut y = Tensor::zeros(Spec::f32(saved.output()), &device);
+    let bytes = |times: f64| times * FLOAT * x.len() as f64;
+    rows.device(gpu, ["memory", &format!("{name}, forward"), "bytes"], bytes(forward), || {
+        layer.forward(&mut cx, &input, &mut y, &mut saved);
+    })?;
+    let (mut dy, mut dx) = (numbers(gpu, y.shape()), input.clone());
+    rows.device(gpu, ["memory", &format!("{name}, backward"), "bytes"], bytes(backward), || {
+        layer.backward(&mut cx, &input, &y, &mut dy, Some(&mut dx), &mut saved);
+    })
+}
+
+/// A step over the tutorial's parameters, of each of which so many numbers are moved.
+fn optimizer(
+    gpu: &Gpu,
+    rows: &mut Rows,
+    name: &str,
+    mut optimizer: Box<dyn Optimizer>,
+    numbers: f64,
+) -> Result<()> {
+    let device = Device::Cuda(gpu.clone());
+    let side = if rows.quick { 22 } else { 128 };
+    let mut network = models::dogs_vs_cats();
+    network.build_on(Shape::new(&[1, side, side, 3]), &device, 0)?;
+    optimizer.build(&network, &device);
+    let mut cx = Context::new(device, 1);
+    cx.step.learning_rate = 1e-3;
+    let mut parameters = 0;
+    network.visit(&mut Path::default(), &mut |_, field| {
+        parameters += if let Field::Param(param) = field { param.value.len() } else { 0 };
+    });
+    let bytes = numbers * FLOAT * parameters as f64;
+    optimizer.prepare(&mut cx);
+    rows.device(gpu, ["memory", &format!("{name} step"), "bytes"], bytes, || {
+        optimizer.step(&mut cx, &mut network);
+    })
+}
