@@ -6,5 +6,5 @@ mod library;
 mod schedule;
 
 pub use fault::{Fault, FaultKind};
-pub use library::{Emulated, Stats, Unavailable, install};
+pub use library::{Emulated, Stats, Unavailable, install, library};
 pub use schedule::{Order, Schedule};

@@ -1,6 +1,7 @@
 //! The library that `build.rs` made, opened once in a process, and what a test may ask of it.
 
 use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use libloading::Library;
@@ -64,6 +65,13 @@ pub struct Emulated {
 pub fn install() -> Result<&'static Emulated, Unavailable> {
     static OPENED: OnceLock<Result<Emulated, Unavailable>> = OnceLock::new();
     OPENED.get_or_init(open).as_ref().map_err(Unavailable::clone)
+}
+
+/// Where the emulated driver lies, if it was built: for a program that shall find it by
+/// `LD_LIBRARY_PATH`.
+#[must_use]
+pub fn library() -> Option<&'static Path> {
+    option_env!("GRADUS_CUDA_EMU").map(Path::new)
 }
 
 fn open() -> Result<Emulated, Unavailable> {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Packages, what cargo builds of each, and which of its tests are about kernels.
-const PROGRAMS: [(&str, &str, &[&str]); 3] = [
+const PROGRAMS: [(&str, &str, &[&str]); 4] = [
     ("gradus-layers", "--lib", &["cuda::", "on_a_gpu"]),
     ("gradus-optim", "--lib", &["cuda::"]),
+    ("gradus-cuda-emu", "--test=kernels", &[]),
     ("gradus", "--test=cuda", &[]),
 ];
 
