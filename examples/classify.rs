@@ -86,10 +86,11 @@ fn main() -> Result<()> {
 
 fn open(args: &Args) -> Result<Classifier> {
     let context = Context::new(args.device.parse()?, 0);
-    let model = Model::load(&args.model, context).context(
+    let mut model = Model::load(&args.model, context).context(
         "there is no model to ask: `cargo run --release --example dogs_vs_cats` trains one and saves \
          it as models/1",
     )?;
+    model.fold_batch_normalization();
     Ok(Classifier::new(model))
 }
 

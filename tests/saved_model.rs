@@ -52,6 +52,23 @@ fn what_is_loaded_answers_as_what_was_saved() {
 }
 
 #[test]
+fn a_folded_model_answers_the_same() {
+    let mut model = Model::build(
+        network().add(Dense::new(4)).add(BatchNormalization::new()).add(Dense::new(3)),
+        [12, 10, 3],
+        Context::new(Device::Cpu, 1),
+        3,
+    )
+    .expect("the layers fit");
+    model.compile(RMSprop::default(), CategoricalCrossentropy::new()).expect("compiled");
+    let answers = model.predict(images().view()).expect("answers");
+    assert_eq!(model.fold_batch_normalization(), 1, "the other one lies before pooling");
+    let folded = model.predict(images().view()).expect("answers");
+    let off = (&answers - &folded).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+    assert!(off < 1e-6, "{off}");
+}
+
+#[test]
 fn versions_count_up_and_nothing_else_is_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let models = folder.path().join("models");

@@ -32,6 +32,7 @@ pub mod layer;
 mod tests;
 mod words;
 
+pub(crate) use layer::only_activation;
 pub use layer::{ActivationLayer, AsLayer, ELU, LeakyReLU, ReLU, Softmax};
 
 use gradus_tensor::{Context, Device, Tensor};

@@ -166,6 +166,27 @@ impl BatchNormalization {
         !self.options.trainable || self.gamma.frozen || self.beta.frozen
     }
 
+    /// Inference as y = s·x + t: s and t of each channel.
+    pub(crate) fn affine(&self) -> [Vec<f64>; 2] {
+        let exact = |tensor: &Tensor| -> Vec<f64> {
+            tensor.numbers::<f32>().iter().map(|&v| f64::from(v)).collect()
+        };
+        let [mean, variance] = [&self.moving_mean, &self.moving_variance].map(exact);
+        let [gamma, beta] = [&self.gamma, &self.beta].map(|param| exact(&param.value));
+        let n = Normalization {
+            mean: &mean,
+            rest: &[],
+            variance: &variance,
+            epsilon: self.options.epsilon,
+            gamma: &gamma,
+            beta: &beta,
+        };
+        let scale: Vec<f64> = (0..n.channels()).map(|c| n.gamma(c) * n.rstd(c)).collect();
+        let shift = scale.iter().enumerate().map(|(c, scale)| n.beta(c) - mean[c] * scale);
+        let shift = shift.collect();
+        [scale, shift]
+    }
+
     /// Where the layer was built.
     pub(crate) fn device(&self) -> Device {
         self.moving_mean.device()

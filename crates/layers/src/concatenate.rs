@@ -142,6 +142,10 @@ impl Layer for Concatenate {
         Some(&mut *self.branches[at])
     }
 
+    fn fold_batch_normalization(&mut self) -> usize {
+        self.branches.iter_mut().map(|branch| branch.fold_batch_normalization()).sum()
+    }
+
     fn set_trainable(&mut self, trainable: bool) {
         self.branches.iter_mut().for_each(|branch| branch.set_trainable(trainable));
     }

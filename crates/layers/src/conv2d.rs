@@ -32,6 +32,7 @@ mod tests;
 
 pub use geometry::Geometry;
 
+use crate::folded::Product;
 use crate::layer::freeze;
 use crate::weights::{Weights, weight_options};
 use crate::{
@@ -325,6 +326,19 @@ impl Conv2D {
                 None
             }
         }
+    }
+
+    /// What batch normalization is folded into.
+    pub(crate) fn product(&mut self) -> Product<'_> {
+        let Options { padding, groups, kernel_size, activation, use_bias, .. } = &mut self.options;
+        let padded = match padding {
+            Padding::Valid => false,
+            Padding::Same => *kernel_size != [1, 1],
+            Padding::Explicit(sides) => sides.as_flattened() != [0; 4],
+        };
+        let whole = *groups == 1 && !padded;
+        let (kernel, bias) = (&mut self.kernel, &mut self.bias);
+        Product { kernel, bias, use_bias, activation, whole }
     }
 
     /// What is applied to z.

@@ -18,6 +18,7 @@
 pub mod cpu;
 pub mod cuda;
 
+use crate::folded::Product;
 use crate::layer::freeze;
 use crate::weights::{Weights, weight_options};
 use crate::{
@@ -110,6 +111,13 @@ fn yes() -> bool {
 }
 
 impl Dense {
+    /// What batch normalization is folded into.
+    pub(crate) fn product(&mut self) -> Product<'_> {
+        let Options { activation, use_bias, .. } = &mut self.options;
+        let (kernel, bias) = (&mut self.kernel, &mut self.bias);
+        Product { kernel, bias, use_bias, activation, whole: true }
+    }
+
     /// That many outputs, with a bias and no activation: Keras's defaults.
     ///
     /// # Panics

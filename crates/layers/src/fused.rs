@@ -21,7 +21,8 @@
 //! ```
 //!
 //! [`Sequential`](crate::Sequential) finds such layers when it plans; [`Layer::set_fused`] turns it
-//! off. On a GPU every layer does its own work.
+//! off. On a GPU every layer does its own work. For inference alone, normalizations beside products
+//! can be [`folded`](crate::folded) away altogether.
 
 mod cpu;
 #[cfg(test)]

@@ -40,6 +40,13 @@ pub trait Layer: Fields + Debug + Send + Sync + Any {
     /// (see [`fused`](crate::fused)). Default: yes. Containers keep it and pass it on.
     fn set_fused(&mut self, _fused: bool) {}
 
+    /// Folds batch normalization into the products beside it, in inference alone, wherever the
+    /// containers below have the two side by side: see [`folded`](crate::folded). How many
+    /// normalizations are gone. A network that was folded is not trained any more.
+    fn fold_batch_normalization(&mut self) -> usize {
+        0
+    }
+
     /// How the layers inside hang together: what the summary and the picture show.
     fn flow(&self) -> Flow {
         Flow::Chain

@@ -47,6 +47,7 @@ rooms! {
 
 pub mod binary_crossentropy;
 pub mod categorical_crossentropy;
+pub mod folded;
 pub mod fused;
 pub mod mean_absolute_error;
 pub mod mean_squared_error;

@@ -157,6 +157,11 @@ impl Layer for Residual {
         }
     }
 
+    fn fold_batch_normalization(&mut self) -> usize {
+        let shortcut = self.shortcut.as_mut().map_or(0, |layer| layer.fold_batch_normalization());
+        self.body.fold_batch_normalization() + shortcut
+    }
+
     fn set_trainable(&mut self, trainable: bool) {
         self.body.set_trainable(trainable);
         if let Some(shortcut) = &mut self.shortcut {

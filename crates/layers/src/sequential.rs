@@ -17,7 +17,7 @@ mod tests;
 
 use crate::{
     Activation, Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved,
-    ShapeError, Slot, Wanted, fused, layer::bounded,
+    ShapeError, Slot, Wanted, folded, fused, layer::bounded,
 };
 use gradus_tensor::{
     Context, Device, Field, FieldMut, Fields, Path, Phase, Shape, Spec, Tensor, Work,
@@ -272,6 +272,12 @@ impl Layer for Sequential {
     fn set_fused(&mut self, fused: bool) {
         self.one_by_one = !fused;
         self.layers.iter_mut().for_each(|layer| layer.set_fused(fused));
+    }
+
+    fn fold_batch_normalization(&mut self) -> usize {
+        let inside =
+            self.layers.iter_mut().map(|layer| layer.fold_batch_normalization()).sum::<usize>();
+        inside + folded::fold(&mut self.layers, &mut self.names)
     }
 
     fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {

@@ -111,7 +111,7 @@ pub(crate) mod tests {
     use super::*;
     use gradus_layers::Wanted;
     use gradus_layers::tensor::{Device, Shape};
-    use gradus_layers::{Summary, picture};
+    use gradus_layers::{Layer, Summary, picture};
 
     fn built(stem: Stem, images: Shape, classes: usize) -> (Sequential, Summary) {
         let mut model = resnet18(stem, classes);
@@ -141,6 +141,15 @@ pub(crate) mod tests {
         let blocks = [56, 56, 28, 28, 14, 14, 7, 7];
         assert!(blocks.iter().zip(&outputs[4..12]).all(|(side, output)| output[0] == *side));
         assert_eq!(outputs[11..], [&[7, 7, 512][..], &[512], &[1000]]);
+    }
+
+    #[test]
+    fn every_normalization_can_be_folded() {
+        let images = Shape::new(&[1, 32, 32, 3]);
+        let (mut model, _) = built(Stem::Cifar, images, 10);
+        assert_eq!(model.fold_batch_normalization(), 20);
+        let summary = format!("{}", Summary::of(&model, images).expect("the shapes fit"));
+        assert!(!summary.contains("BatchNormalization"), "{summary}");
     }
 
     #[test]

@@ -16,7 +16,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Loads a saved model, such as `models/1`, to ask it what is on pictures: on the GPU where there is
-/// one, and on all cores.
+/// one, and on all cores. Batch normalization is folded into the layers beside it where that can be
+/// done ([`Model::fold_batch_normalization`]); a model to be trained on is loaded by [`Model::load`].
 ///
 /// ```no_run
 /// # fn main() -> Result<(), gradus_train::Error> {
@@ -30,7 +31,9 @@ use std::path::{Path, PathBuf};
 /// If a file is missing or is not what it should be.
 pub fn load(from: impl AsRef<Path>) -> Result<Classifier, Error> {
     let (device, _) = Device::auto();
-    Model::load(from, Context::new(device, 0)).map(Classifier::new)
+    let mut model = Model::load(from, Context::new(device, 0))?;
+    model.fold_batch_normalization();
+    Ok(Classifier::new(model))
 }
 
 /// A picture in any of the forms that one has it in.
@@ -120,7 +123,7 @@ impl Classifier {
         &self.model
     }
 
-    /// The model, to be compiled and trained on.
+    /// The model, to be compiled and trained on, unless it was folded, as [`load`] does.
     #[must_use]
     pub fn into_model(self) -> Model {
         self.model

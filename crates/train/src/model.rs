@@ -248,6 +248,15 @@ impl Model {
         Ok(())
     }
 
+    /// Folds batch normalization into the layers beside it, where that gives the same answers up to
+    /// rounding: see [`gradus_layers::folded`]. How many normalizations are gone. For a model that
+    /// only answers from now on: its optimizer is dropped, and layers that are gone cannot be
+    /// trained any more.
+    pub fn fold_batch_normalization(&mut self) -> usize {
+        (self.training, self.asked) = (None, None);
+        self.network.fold_batch_normalization()
+    }
+
     /// Height, width and channels of the images that it takes.
     #[must_use]
     pub fn image_shape(&self) -> [usize; 3] {

@@ -7,6 +7,7 @@ use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, S
 use gradus_tensor::{Context, Field, FieldMut, Fields, Path, Shape, Spec, Tensor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::fmt::Debug;
 
 /// What a class of Keras takes, and which activation that means.
@@ -44,6 +45,18 @@ pub type LeakyReLU = AsLayer<LeakyReLUOptions>;
 pub type ELU = AsLayer<ELUOptions>;
 /// Keras's `Softmax` over the last axis. In PyTorch: `nn.Softmax(dim=-1)`.
 pub type Softmax = AsLayer<SoftmaxOptions>;
+
+/// The activation of a layer that is nothing else.
+pub(crate) fn only_activation(layer: &dyn Layer) -> Option<Activation> {
+    fn of<O: Options>(layer: &dyn Layer) -> Option<Activation> {
+        (layer as &dyn Any).downcast_ref::<AsLayer<O>>().map(|layer| layer.activation)
+    }
+    of::<ByName>(layer)
+        .or_else(|| of::<ReLUOptions>(layer))
+        .or_else(|| of::<LeakyReLUOptions>(layer))
+        .or_else(|| of::<ELUOptions>(layer))
+        .or_else(|| of::<SoftmaxOptions>(layer))
+}
 
 /// Options of Keras's `ReLU`.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
