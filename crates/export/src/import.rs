@@ -93,8 +93,8 @@ pub(crate) trait Source {
     fn names(&self) -> Vec<String>;
     /// The extents of one that has floats of 32 bits, and what it has otherwise.
     fn shape(&self, name: &str) -> Option<Result<Vec<usize>, String>>;
-    /// The numbers of one, of which there are so many.
-    fn read(&self, name: &str, numbers: usize) -> Result<Vec<f32>, LoadError>;
+    /// The numbers of one, of which there are as many.
+    fn read(&self, name: &str, into: &mut [f32]) -> Result<(), LoadError>;
 }
 
 impl Source for TensorsFile {
@@ -110,10 +110,8 @@ impl Source for TensorsFile {
         self.shape(name).map(|shape| shape.map(<[usize]>::to_vec))
     }
 
-    fn read(&self, name: &str, numbers: usize) -> Result<Vec<f32>, LoadError> {
-        let mut values = vec![0.0; numbers];
-        self.read_into(name, &mut values)?;
-        Ok(values)
+    fn read(&self, name: &str, into: &mut [f32]) -> Result<(), LoadError> {
+        Ok(self.read_into(name, into)?)
     }
 }
 
@@ -148,8 +146,7 @@ impl<'a> Import<'a> {
             if filled.is_ok()
                 && let Some(place) = fields.get(path.as_str())
             {
-                let there = source.read(&place.name, tensor.len());
-                filled = there.map(|there| tensor.edit(|here| place.here(&there, here)));
+                tensor.edit(|here| filled = place.read(source, here));
             }
         });
         filled
@@ -181,7 +178,8 @@ fn constants(places: &[Place], source: &dyn Source) -> Result<Vec<String>, LoadE
     let mut problems = Vec::new();
     for Place { name, shape, source: kept, .. } in places {
         let Kept::Always(value) = kept else { continue };
-        let found = source.read(name, shape.iter().product())?;
+        let mut found = vec![0.0; shape.iter().product()];
+        source.read(name, &mut found)?;
         if found.iter().any(|found| found != value) {
             problems.push(format!("{name} is not {value} everywhere, and the layer does without"));
         }

@@ -13,8 +13,10 @@
 //! ```
 
 mod config;
+mod described;
 mod h5;
 mod load;
+mod stored;
 mod unfold;
 
 use crate::places::values;
