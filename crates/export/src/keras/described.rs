@@ -258,3 +258,61 @@ fn histories<'a>(value: &'a Value, found: &mut Vec<&'a str>, depth: usize) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_layers::{
+        Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout,
+        ELU, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, Layer as _,
+        LeakyReLU, MaxPooling2D, ReLU, Regularizer, Softmax, ZeroPadding2D,
+    };
+
+    fn read(keras: Option<&str>, layers: &str) -> Result<Sequential, String> {
+        let text = format!(
+            r#"{{"class_name": "Sequential", "config": {{"layers": [{{"class_name": "InputLayer",
+                "config": {{"batch_shape": [null, 2, 2, 1]}}}}, {layers}]}}}}"#
+        );
+        let read = Description { text, keras: keras.map(str::to_owned) }.read(Path::new("it"));
+        read.map(|(network, _)| network).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn no_option_of_a_layer_is_passed_over() {
+        let network = Sequential::new()
+            .add(Conv2D::new(2, 1).groups(2).bias_initializer(Initializer::Ones))
+            .add(BatchNormalization::new().scale(false))
+            .add(MaxPooling2D::new(1))
+            .add(AveragePooling2D::new(1))
+            .add(ZeroPadding2D::new(1))
+            .add(ReLU::new().max_value(6.0))
+            .add(LeakyReLU::new())
+            .add(ELU::new())
+            .add(Softmax::new())
+            .add(ActivationLayer::new(Activation::Tanh))
+            .add(Dropout::new(0.5))
+            .add(GlobalMaxPooling2D::new().keepdims(true))
+            .add(GlobalAveragePooling2D::new())
+            .add(Flatten)
+            .add(Dense::new(3).kernel_regularizer(Regularizer::l2(0.5)));
+        let layers = network.config().config["layers"].as_array().unwrap().clone();
+        let classes: BTreeSet<&str> =
+            layers.iter().map(|layer| layer["class_name"].as_str().unwrap()).collect();
+        assert_eq!(classes, CLASSES.into());
+        let text: Vec<String> = layers.iter().map(ToString::to_string).collect();
+        let again = read(None, &text.join(",")).unwrap();
+        assert_eq!(again.config(), network.config());
+    }
+
+    #[test]
+    fn a_hard_sigmoid_of_keras_2_is_refused() {
+        let last = r#"{"class_name": "Dense", "config": {"name": "last", "units": 1,
+                       "activation": "hard_sigmoid"}}"#;
+        for keras in ["2.13.1", "1.2.2"] {
+            let error = read(Some(keras), last).unwrap_err();
+            assert!(error.contains("last: hard_sigmoid is clip(0.2 x + 0.5, 0, 1)"), "{error}");
+        }
+        assert!(read(Some("3.0.0"), last).is_ok() && read(None, last).is_ok());
+        assert!(read(Some("2.13.1"), &last.replace("hard_", "")).is_ok());
+    }
+}
