@@ -138,6 +138,15 @@ impl Place {
         Self { name, shape, source: Kept::Field(field), order: Order::Same, here }
     }
 
+    /// Every tensor of the network, there under its path here and as it lies here.
+    pub(crate) fn all_of(network: &Sequential) -> Vec<Self> {
+        let mut places = Vec::new();
+        gradus_tensor::Fields::visit(network, &mut Path::default(), &mut |path, field| {
+            places.push(Self::same(path.to_string(), path.to_string(), field.value().shape()));
+        });
+        places
+    }
+
     /// The tensor of the network, by its path, unless it has none.
     pub(crate) fn field(&self) -> Option<&str> {
         match &self.source {

@@ -9,6 +9,7 @@ use gradus_models::{Stem, resnet18};
 use gradus_tensor::{Context, Device, Fields as _, Path as Name};
 use gradus_testing::Cases;
 use gradus_train::{Model, Tensors, TensorsFile};
+use std::fs;
 use std::path::Path;
 
 const IMAGE: [usize; 3] = [11, 9, 3];
@@ -229,6 +230,43 @@ fn all_differences_are_told_at_once_and_nothing_is_changed() {
     assert_eq!(values(&ours), before);
 }
 
+/// A `.keras` file with the layers of one model and the weights of another.
+fn mixed(layers: &Path, weights: &Path, into: &Path) {
+    let mut archive = zip::ZipWriter::new(fs::File::create(into).unwrap());
+    for (from, names) in
+        [(layers, &["metadata.json", "config.json"][..]), (weights, &["model.weights.h5"])]
+    {
+        let mut from = zip::ZipArchive::new(fs::File::open(from).unwrap()).unwrap();
+        for name in names {
+            archive.raw_copy_file(from.by_name(name).unwrap()).unwrap();
+        }
+    }
+    archive.finish().unwrap();
+}
+
+#[test]
+fn layers_of_more_numbers_than_the_file_has_are_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let network = |filters| {
+        let start = Sequential::new().add(Conv2D::new(filters, 3)).add(BatchNormalization::new());
+        start.add(Flatten).add(Dense::new(2))
+    };
+    let few = Sequential::new().add(Conv2D::new(2, 3)).add(Dropout::new(0.5)).add(Flatten);
+    export(&model(network(5), 1)).keras().write(path("many")).unwrap();
+    export(&model(few.add(Dense::new(2)), 1)).keras().write(path("few")).unwrap();
+    mixed(&path("many"), &path("few"), &path("mixed"));
+    let error = load_keras(path("mixed"), Context::new(Device::Cpu, 1)).unwrap_err();
+    let found = problems(error);
+    let has = |text: &str| assert!(found.iter().any(|p| p == text), "{text}: {found:?}");
+    has("layers/conv2d/vars/0 is F32 [3, 3, 3, 2], expected F32 [3, 3, 3, 5]");
+    (0..4).for_each(|i| has(&format!("layers/batch_normalization/vars/{i} is missing")));
+    has("layers/dense/vars/0 is F32 [126, 2], expected F32 [315, 2]");
+    assert_eq!(found.last().unwrap(), "the layers have 792 numbers, the file at most 310");
+    has("layers/conv2d/vars/1 is F32 [2], expected F32 [5]");
+    assert_eq!(found.len(), 8, "{found:?}");
+}
+
 /// Tensors by name, as a file of PyTorch.
 fn written(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
     let mut file = Tensors::default();
@@ -299,5 +337,5 @@ fn what_keras_has_no_word_for_is_named() {
     let error = export(&model).keras().write(folder.path().join("m.keras")).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("max_pooling2d: this MaxPooling2D") && text.contains("zeros"), "{text}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -5,7 +5,8 @@ use super::described::Description;
 use super::h5::H5;
 use super::stored::Bytes;
 use super::unfold::Unfolded;
-use crate::places::{Place, joined, leaves};
+use crate::import::differences;
+use crate::places::Place;
 use crate::{Import, LoadError};
 use gradus_layers::Wanted;
 use gradus_tensor::Context;
@@ -53,9 +54,8 @@ pub fn load_keras(path: impl AsRef<Path>, context: Context) -> Result<Model, Loa
     let mut model = Model::build_to_be_filled(network, image, context, &wanted)
         .map_err(|source| LoadError::Shape { path: path.to_owned(), source })?;
     if !wanted.is_met() {
-        let (found, wanted) = (h5.numbers(), wanted.numbers());
-        let problem = format!("the layers have {wanted} numbers, the file at most {found}");
-        return Err(LoadError::Mismatch { path: path.to_owned(), problems: vec![problem] });
+        let problems = too_few(&model, &wanted, &h5, three)?;
+        return Err(LoadError::Mismatch { path: path.to_owned(), problems });
     }
     fill(&mut Import::into(&mut model), &h5, three)?;
     Ok(model)
@@ -174,21 +174,32 @@ fn stored(archive: &mut Archive, size: u64) -> Result<Option<(u64, u64)>, String
 }
 
 fn fill(import: &mut Import<'_>, h5: &H5, three: bool) -> Result<(), LoadError> {
-    let (network, image) = (import.model.network(), import.model.image_shape());
-    let places = match three {
-        true => Unfolded::of(network, image)?.places(),
-        false => {
-            let mut places = Vec::new();
-            for leaf in leaves(network, image)? {
-                places.extend(leaf.fields.iter().map(|(field, shape)| {
-                    let name = joined(&leaf.path, field);
-                    Place::same(name.clone(), name, *shape)
-                }));
-            }
-            places
-        }
-    };
+    let places = places(import.model, three)?;
     import.fill(&places, h5, |_| false)
+}
+
+/// Where the tensors of the model stand in a file of Keras.
+fn places(model: &Model, three: bool) -> Result<Vec<Place>, LoadError> {
+    Ok(match three {
+        true => Unfolded::of(model.network(), model.image_shape())?.places(),
+        false => Place::all_of(model.network()),
+    })
+}
+
+/// All in which the file differs from a network that has more numbers than it: one that was not made
+/// in full.
+fn too_few(model: &Model, wanted: &Wanted, h5: &H5, three: bool) -> Result<Vec<String>, LoadError> {
+    let mut unfolded = Unfolded::of(model.network(), model.image_shape())?;
+    unfolded.ask_for(&wanted.params());
+    let mut places = unfolded.places();
+    if !three {
+        // Keras 2 calls them as they are called here.
+        places.iter_mut().for_each(|place| place.name = place.field().unwrap_or_default().into());
+    }
+    let mut problems = differences(&places, h5, |_| false);
+    let (found, wanted) = (h5.numbers(), wanted.numbers());
+    problems.push(format!("the layers have {wanted} numbers, the file at most {found}"));
+    Ok(problems)
 }
 
 /// Keras 3's names as they are; what optimizers and generators of random numbers keep is not asked
