@@ -44,7 +44,8 @@ impl<'a> Export<'a> {
         Self { network, image, labels, rescale: 1.0, input: None, output: None, notes }
     }
 
-    /// The names of the classes, in the order of the outputs. Default: none.
+    /// The names of the classes, in the order of the outputs; of a network with one output two: what
+    /// it says no and yes to. Default: none.
     #[must_use]
     pub fn labels<S: AsRef<str>>(mut self, labels: &[S]) -> Self {
         self.labels = labels.iter().map(|label| label.as_ref().to_owned()).collect();
@@ -90,8 +91,10 @@ impl<'a> Export<'a> {
         let [h, w, c] = self.image;
         let graph = Graph::of(self.network, Shape::new(&[1, h, w, c]))?;
         let (labels, outputs) = (self.labels.len(), graph.output.shape.last());
-        if labels > 0 && labels != outputs {
-            let reason = format!("{labels} names for {outputs} outputs");
+        let of_one = outputs == 1 && labels == 2;
+        if labels > 0 && labels != outputs && !of_one {
+            let two = if outputs == 1 { ", expected two: no and yes" } else { "" };
+            let reason = format!("{labels} names for {outputs} outputs{two}");
             return Err(Error::Option { option: "labels", reason });
         }
         if !self.rescale.is_finite() {
