@@ -45,7 +45,7 @@ pub enum LoadError {
     #[error(transparent)]
     Tensors(#[from] TensorsError),
     /// The other program has no words for a layer of the network.
-    #[error(transparent)]
+    #[error("{}", on_the_way_in(.0))]
     Layer(#[from] Error),
     /// The network that the file describes cannot be rebuilt.
     #[error("{}: {source}", path.display())]
@@ -63,6 +63,16 @@ pub enum LoadError {
         /// Which layer, and why.
         source: ShapeError,
     },
+}
+
+/// The words of an error that is told on both ways.
+fn on_the_way_in(error: &Error) -> String {
+    match error {
+        Error::Layer { layer, class_name, reason } => {
+            format!("{layer}: this {class_name} cannot be filled: {reason}")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn lines(problems: &[String]) -> String {
@@ -120,6 +130,21 @@ impl<'a> Import<'a> {
     #[must_use]
     pub fn into(model: &'a mut Model) -> Self {
         Self { model }
+    }
+
+    /// A bare safetensors file, with the names and layouts of the tensors here: `conv2d_1.kernel`,
+    /// (R, S, C, K) and (in, units), as in Keras. `Model::save` and `Model::save_file` write such files;
+    /// what a run adds to them is passed over.
+    ///
+    /// # Errors
+    /// If the file is not such a file, or has not exactly the tensors of the network; then nothing is
+    /// changed.
+    pub fn safetensors(&mut self, path: impl AsRef<Path>) -> Result<(), LoadError> {
+        let places = Place::all_of(self.model.network());
+        let file = TensorsFile::open(path)?;
+        let of_a_run =
+            |name: &str| ["optim.", "callbacks."].iter().any(|start| name.starts_with(start));
+        self.fill(&places, &file, of_a_run)
     }
 
     /// Fills the model from the file, once it was found to fit.

@@ -275,6 +275,55 @@ fn written(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
 }
 
 #[test]
+fn a_network_that_torchvision_has_not_is_refused_in_words_of_the_way_in() {
+    let error = Import::into(&mut model(chain(), 1))
+        .pytorch("nothing.safetensors", ModuleNames::Torchvision)
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("sequential.conv2d: this Conv2D cannot be filled: "), "{error}");
+}
+
+#[test]
+fn tensors_by_their_names_here_fill_any_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for network in [chain, branched] {
+        let (one, mut two) = (model(network(), 1), model(network(), 2));
+        one.save_file(path("saved")).unwrap();
+        // Whatever wrote them: nothing is said about the network.
+        let mut bare = Tensors::default();
+        one.network().visit(&mut Name::default(), &mut |name, field| {
+            let shape = field.value().shape();
+            bare.insert(name.as_str(), shape.dims(), field.value().slice());
+        });
+        bare.save(path("bare")).unwrap();
+        for file in ["saved", "bare"] {
+            Import::into(&mut two).safetensors(path(file)).unwrap();
+            assert_eq!(values(&one), values(&two));
+            two = model(network(), 2);
+        }
+    }
+    let (mut ours, zeros) = (model(chain(), 2), [0.0; 108]);
+    let before = values(&ours);
+    written(
+        &path("other"),
+        &[
+            ("conv2d.kernel", &[3, 3, 3, 4], &zeros),
+            ("conv2d.bias", &[1, 4], &zeros[..4]),
+            ("more", &[1], &zeros[..1]),
+            ("optim.step", &[1], &zeros[..1]),
+        ],
+    );
+    let found = problems(Import::into(&mut ours).safetensors(path("other")).unwrap_err());
+    let has = |text: &str| assert!(found.iter().any(|p| p == text), "{text}: {found:?}");
+    has("conv2d.bias is F32 [1, 4], expected F32 [4]");
+    has("batch_normalization_1.moving_variance is missing");
+    has("more is unexpected");
+    assert_eq!(found.iter().filter(|p| p.ends_with("is missing")).count(), 4 + 2 + 3 + 2 + 2);
+    assert_eq!((found.len(), values(&ours)), (15, before));
+}
+
+#[test]
 fn a_scale_that_the_layer_does_without_has_to_be_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
