@@ -14,6 +14,7 @@
 
 mod config;
 mod described;
+mod group;
 mod h5;
 mod load;
 mod stored;
@@ -22,7 +23,7 @@ mod unfold;
 use crate::places::values;
 use crate::{Error, Export};
 use gradus_data::{WriteError, write_beside};
-use h5::Group;
+use group::Group;
 use serde_json::json;
 use std::io::{self, Write as _};
 use std::path::Path;

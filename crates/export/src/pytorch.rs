@@ -181,32 +181,36 @@ fn vgg(leaves: &[Leaf]) -> Result<Vec<String>, Error> {
     let (mut part, mut number) = ("features", 0);
     let mut modules = Vec::new();
     for leaf in leaves {
-        let class = leaf.config.class_name.as_str();
-        let within = match part {
-            "features" => {
-                ["Conv2D", "BatchNormalization", "MaxPooling2D", "ReLU", "Flatten"].contains(&class)
-            }
-            _ => ["Dense", "Dropout", "ReLU", "Softmax"].contains(&class),
-        };
-        let size = leaf.config.config.get("kernel_size");
-        let other_size = size.is_some_and(|size| *size != serde_json::json!([3, 3]));
-        if !within || other_size || leaf.path.contains('.') {
+        if !is_of_vgg(leaf, part) {
             return Err(unknown(leaf, "VGG"));
         }
-        if class == "Flatten" {
+        if leaf.config.class_name == "Flatten" {
             (part, number) = ("classifier", 0);
             modules.push(String::new());
             continue;
         }
         modules.push(format!("{part}.{number}"));
         let linear = serde_json::Value::from("linear");
+        let weighs = matches!(leaf.config.class_name.as_str(), "Conv2D" | "Dense");
         let activation = leaf.config.config.get("activation").unwrap_or(&linear);
-        number += if ["Conv2D", "Dense"].contains(&class) && *activation != linear { 2 } else { 1 };
+        number += if weighs && *activation != linear { 2 } else { 1 };
     }
     match (part, leaves.last()) {
         ("features", Some(last)) => Err(unknown(last, "VGG")),
         _ => Ok(modules),
     }
+}
+
+/// Whether VGG has such a layer in that part.
+fn is_of_vgg(leaf: &Leaf, part: &str) -> bool {
+    let classes: &[&str] = match part {
+        "features" => &["Conv2D", "BatchNormalization", "MaxPooling2D", "ReLU", "Flatten"],
+        _ => &["Dense", "Dropout", "ReLU", "Softmax"],
+    };
+    let size = leaf.config.config.get("kernel_size");
+    classes.contains(&leaf.config.class_name.as_str())
+        && size.is_none_or(|size| *size == serde_json::json!([3, 3]))
+        && !leaf.path.contains('.')
 }
 
 /// A layer for which torchvision's networks of that kind have no module.

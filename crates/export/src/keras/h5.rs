@@ -1,4 +1,4 @@
-//! HDF5 files with Keras's weights in them.
+//! HDF5 files with Keras's weights in them, read.
 //!
 //! A file from anywhere is read within limits: only plain tensors of floats, no two of the same bytes
 //! and all together no larger than the file, so deep and so many of them. What panics while it is
@@ -8,9 +8,7 @@
 use super::stored::{Bytes, ENTRIES, Watched};
 use crate::LoadError;
 use crate::import::Source;
-use hdf5_pure::{
-    Datatype, DatatypeByteOrder, FileBuilder, FloatingPointLayout, GroupBuilder, Layout,
-};
+use hdf5_pure::{Datatype, DatatypeByteOrder, FloatingPointLayout, Layout};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -21,67 +19,6 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 12;
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 16;
-
-/// Tensors in groups, to be written.
-#[derive(Debug, Default)]
-pub(super) struct Group(BTreeMap<String, Node>);
-
-#[derive(Debug)]
-enum Node {
-    Group(Group),
-    Tensor { shape: Vec<u64>, values: Vec<f32> },
-}
-
-impl Group {
-    /// Adds a tensor under a path such as `layers/conv2d/vars/0`.
-    pub(super) fn insert(&mut self, path: &str, shape: Vec<usize>, values: Vec<f32>) {
-        match path.split_once('/') {
-            None => {
-                let shape = shape.into_iter().map(|extent| extent as u64).collect();
-                self.0.insert(path.to_owned(), Node::Tensor { shape, values });
-            }
-            Some((first, rest)) => {
-                let inner = self.0.entry(first.to_owned());
-                if let Node::Group(inner) = inner.or_insert_with(|| Node::Group(Self::default())) {
-                    inner.insert(rest, shape, values);
-                }
-            }
-        }
-    }
-
-    /// The file.
-    pub(super) fn into_bytes(self) -> io::Result<Vec<u8>> {
-        let mut file = FileBuilder::new();
-        for (name, node) in self.0 {
-            match node {
-                Node::Group(inner) => {
-                    let mut group = file.create_group(&name);
-                    inner.write(&mut group);
-                    file.add_group(group.finish());
-                }
-                Node::Tensor { shape, values } => {
-                    file.create_dataset(&name).with_f32_data(&values).with_shape(&shape);
-                }
-            }
-        }
-        file.finish().map_err(io::Error::other)
-    }
-
-    fn write(self, into: &mut GroupBuilder) {
-        for (name, node) in self.0 {
-            match node {
-                Node::Group(inner) => {
-                    let mut group = into.create_group(&name);
-                    inner.write(&mut group);
-                    into.add_group(group.finish());
-                }
-                Node::Tensor { shape, values } => {
-                    into.create_dataset(&name).with_f32_data(&values).with_shape(&shape);
-                }
-            }
-        }
-    }
-}
 
 /// A file that is open, and what was found in it.
 #[derive(Debug)]
@@ -175,6 +112,15 @@ impl Tensor {
     fn bytes(&self) -> u64 {
         4 * self.numbers() as u64
     }
+
+    /// Fills `into` with the bytes of its numbers from there on.
+    fn piece(&self, file: &Bytes, from: usize, into: &mut [u8]) -> io::Result<()> {
+        match &self.numbers {
+            Numbers::At(at) => file.read(at + from as u64, into)?,
+            Numbers::Here(here) => into.copy_from_slice(&here[from..from + into.len()]),
+        }
+        Ok(())
+    }
 }
 
 /// A walk through the groups, and what it found.
@@ -226,32 +172,46 @@ impl Walk<'_> {
 
 /// A tensor that may be read; what it is otherwise.
 fn tensor(dataset: &hdf5_pure::Dataset) -> Result<Tensor, String> {
-    let wrong = |e: hdf5_pure::Error| e.to_string();
-    let (datatype, extents) = (dataset.datatype().map_err(wrong)?, dataset.shape().map_err(wrong)?);
-    let order = match datatype {
-        Datatype::FloatingPoint { size: 4, byte_order, layout }
-            if layout == FloatingPointLayout::IEEE754_BINARY32
-                && byte_order != DatatypeByteOrder::Vax =>
-        {
-            byte_order
-        }
-        _ => return Err(format!("{} {extents:?}", dataset.dtype().map_err(wrong)?)),
-    };
+    let extents = dataset.shape().map_err(text)?;
+    let order = order(dataset)?.ok_or_else(|| match dataset.dtype() {
+        Ok(dtype) => format!("{dtype} {extents:?}"),
+        Err(e) => text(e),
+    })?;
     let extent = |extent: &u64| usize::try_from(*extent).ok();
     let shape: Option<Vec<usize>> = extents.iter().map(extent).collect();
-    let shape = shape.ok_or_else(|| format!("larger than the file, {extents:?}"))?;
-    let numbers = shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent));
-    let bytes = numbers.and_then(|numbers| numbers.checked_mul(4));
-    let fits = |there: u64| bytes.and_then(|bytes| u64::try_from(bytes).ok()) == Some(there);
-    let numbers = match dataset.layout().map_err(wrong)? {
+    let bytes = shape.as_ref().and_then(|shape| {
+        shape.iter().try_fold(4usize, |bytes, extent| bytes.checked_mul(*extent))
+    });
+    let (Some(shape), Some(bytes)) = (shape, bytes) else {
+        return Err(format!("larger than the file, {extents:?}"));
+    };
+    let numbers = match dataset.layout().map_err(text)? {
         _ if !dataset.filters().is_empty() => return Err(format!("compressed, {extents:?}")),
         Layout::Chunked { .. } | Layout::Virtual => return Err(format!("in pieces, {extents:?}")),
-        _ if bytes == Some(0) => Numbers::Here(Vec::new()),
-        Layout::Contiguous { address: Some(at), size } if fits(size) => Numbers::At(at),
-        Layout::Compact { size } if fits(size) => Numbers::Here(dataset.read_raw().map_err(wrong)?),
+        _ if bytes == 0 => Numbers::Here(Vec::new()),
+        Layout::Contiguous { address: Some(at), size } if size == bytes as u64 => Numbers::At(at),
+        Layout::Compact { size } if size == bytes as u64 => {
+            Numbers::Here(dataset.read_raw().map_err(text)?)
+        }
         _ => return Err(format!("without its numbers, {extents:?}")),
     };
     Ok(Tensor { shape, order, numbers })
+}
+
+/// In which order the bytes of each number are, if they are floats of 32 bits.
+fn order(dataset: &hdf5_pure::Dataset) -> Result<Option<DatatypeByteOrder>, String> {
+    Ok(match dataset.datatype().map_err(text)? {
+        Datatype::FloatingPoint { size: 4, byte_order, layout }
+            if layout == FloatingPointLayout::IEEE754_BINARY32 =>
+        {
+            Some(byte_order).filter(|order| *order != DatatypeByteOrder::Vax)
+        }
+        _ => None,
+    })
+}
+
+fn text(error: hdf5_pure::Error) -> String {
+    error.to_string()
 }
 
 /// That every tensor has bytes of its own: what shares them would be small in the file and large in
@@ -319,15 +279,10 @@ impl Source for H5 {
         };
         let mut piece = vec![0; PIECE];
         for (i, values) in into.chunks_mut(PIECE / 4).enumerate() {
-            let (bytes, from) = (&mut piece[..4 * values.len()], i * PIECE);
-            match &tensor.numbers {
-                Numbers::At(at) => self
-                    .source
-                    .bytes()
-                    .read(at + from as u64, bytes)
-                    .map_err(|source| LoadError::Read { path: self.path.clone(), source })?,
-                Numbers::Here(here) => bytes.copy_from_slice(&here[from..from + bytes.len()]),
-            }
+            let bytes = &mut piece[..4 * values.len()];
+            tensor
+                .piece(self.source.bytes(), i * PIECE, bytes)
+                .map_err(|source| LoadError::Read { path: self.path.clone(), source })?;
             for (value, word) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
                 *value = number(*word);
             }
