@@ -1,7 +1,6 @@
 //! The trained model, published: its own files, those that other programs serve, and what is known
 //! of it.
 
-use crate::RESCALE;
 use crate::args::{Args, EVALUATION, ExportAs};
 use anyhow::{Context as _, Result};
 use gradus::export::{Export, Layout};
@@ -18,10 +17,7 @@ pub(crate) fn publish(
     known: &[PathBuf],
     evaluation: &str,
 ) -> Result<PathBuf> {
-    let export = Export::new(model.network(), model.image_shape())
-        .labels(model.classes())
-        .rescale(RESCALE)
-        .note("seed", args.seed.to_string());
+    let export = Export::of(model).note("seed", args.seed.to_string());
     // Before the version: a server that sees it has read what it needs.
     if args.export.contains(&ExportAs::Triton) {
         export.onnx().write_triton_config(&args.models, 64)?;

@@ -24,6 +24,7 @@ mod resize;
 mod save_to_dir;
 mod selected;
 mod split;
+mod sync;
 pub mod synthetic;
 mod targets;
 mod transform;

@@ -8,6 +8,7 @@
 //! loses the lock, so that the next write of the same target knows what nobody is at any more, and
 //! removes it. (On a file system without locks it stays: a nuisance and no harm.)
 
+use crate::sync::sync;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher as _, RandomState};
@@ -36,7 +37,8 @@ pub struct WriteError {
 ///
 /// # Errors
 /// Where the system refuses to create, write or rename, or `content` returns an error. The
-/// temporary file is removed and what `path` held before is still there.
+/// temporary file is removed and what `path` held before is still there, unless it is only the
+/// folder's new entry that a broken disk did not take.
 pub fn write_beside(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -57,10 +59,8 @@ pub fn write_beside(
         result
     };
     attempt().map_err(|source| WriteError { path: path.to_owned(), source })?;
-    // The bytes are safe already. Syncing the folder makes the new name outlive a power cut, too;
-    // not every system lets a folder be opened, so that a refusal is no error.
-    let _ = File::open(folder(path)).and_then(|folder| folder.sync_all());
-    Ok(())
+    // The bytes are safe already. Syncing the folder makes the new name outlive a power cut, too.
+    sync(folder(path)).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 /// Names that hardly anybody else thinks of: in a container, a process has the number that the one

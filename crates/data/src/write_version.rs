@@ -11,6 +11,7 @@
 //! folder is locked, so that what killed processes left is known and swept.
 
 use crate::WriteError;
+use crate::sync::sync;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -34,7 +35,7 @@ const HIDDEN: &str = ".saving-";
 ///
 /// # Errors
 /// What `content` returns, and where the system refuses to create, sync or rename. No version
-/// appears then.
+/// appears then, unless it is only the folder's new entry that a broken disk did not take.
 pub fn write_version<E: From<WriteError>>(
     folder: &Path,
     content: impl FnOnce(&Path) -> Result<(), E>,
@@ -48,7 +49,7 @@ pub fn write_version<E: From<WriteError>>(
     let lock = File::open(&hidden).ok();
     let _ = lock.as_ref().map(File::try_lock);
     let written = content(&hidden).and_then(|()| {
-        sync(&hidden);
+        sync_all(&hidden)?;
         Ok(publish(&hidden, folder)?)
     });
     if written.is_err() {
@@ -83,13 +84,19 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> WriteError + use<> {
     move |source| WriteError { path, source }
 }
 
-/// Brings all that lies in a folder to the disk. Not every system lets a folder, or a file that is
-/// open to be read, be synced: a refusal is no error.
-fn sync(path: &Path) {
-    for entry in fs::read_dir(path).into_iter().flatten().filter_map(Result::ok) {
-        sync(&entry.path());
+/// Brings all that lies in a folder to the disk.
+fn sync_all(path: &Path) -> Result<(), WriteError> {
+    let kind = fs::symlink_metadata(path).map_err(at(path))?;
+    // What a link leads to is someone else's.
+    if kind.is_symlink() {
+        return Ok(());
     }
-    let _ = File::open(path).and_then(|file| file.sync_all());
+    if kind.is_dir() {
+        for entry in fs::read_dir(path).map_err(at(path))? {
+            sync_all(&entry.map_err(at(path))?.path())?;
+        }
+    }
+    sync(path).map_err(at(path))
 }
 
 /// Gives the hidden folder the next free number.
@@ -101,7 +108,7 @@ fn publish(hidden: &Path, folder: &Path) -> Result<PathBuf, WriteError> {
         match fs::rename(hidden, &version) {
             Ok(()) => {
                 // The new name shall outlive a power cut.
-                let _ = File::open(folder).and_then(|folder| folder.sync_all());
+                sync(folder).map_err(at(folder))?;
                 return Ok(version);
             }
             // Another process took the number in the meantime.
@@ -152,6 +159,25 @@ mod tests {
         });
         assert!(error.unwrap_err().to_string().contains("no more room"));
         assert!(names(folder.path()).is_empty());
+    }
+
+    /// A socket is nothing that the disk could hold.
+    #[cfg(unix)]
+    #[test]
+    fn a_version_that_does_not_reach_the_disk_is_never_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_version(folder.path(), |version| {
+            let socket = std::os::unix::net::UnixListener::bind(version.join("socket"));
+            socket.map(drop).map_err(at(version))
+        });
+        let error = error.unwrap_err();
+        assert!(error.path.ends_with("socket"), "{error}");
+        assert!(names(folder.path()).is_empty());
+        // Links are left alone, wherever they lead.
+        let linked = write_version(folder.path(), |version| {
+            std::os::unix::fs::symlink("/nothing", version.join("link")).map_err(at(version))
+        });
+        assert_eq!(linked.unwrap(), folder.path().join("1"));
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use crate::Error;
 use crate::graph::Graph;
-use gradus_data::{WriteError, write_beside};
+use gradus_data::{Interpolation, WriteError, write_beside};
 use gradus_layers::{Layer as _, Sequential};
 use gradus_tensor::Shape;
+use gradus_train::Model;
 use std::io::Write as _;
 use std::path::Path;
 
 /// A network on its way out, and what its users shall know of it.
+///
+/// A [`Model`](gradus_train::Model) knows all of it: [`Export::of`]. Of a network alone:
 ///
 /// ```
 /// use gradus_export::Export;
@@ -29,6 +32,7 @@ pub struct Export<'a> {
     pub(crate) image: [usize; 3],
     pub(crate) labels: Vec<String>,
     pub(crate) rescale: f32,
+    interpolation: Option<Interpolation>,
     input: Option<String>,
     output: Option<String>,
     notes: Vec<(String, String)>,
@@ -41,10 +45,22 @@ impl<'a> Export<'a> {
     #[must_use]
     pub fn new(network: &'a Sequential, image: [usize; 3]) -> Self {
         let (labels, notes) = (Vec::new(), Vec::new());
-        Self { network, image, labels, rescale: 1.0, input: None, output: None, notes }
+        let (rescale, interpolation, input, output) = (1.0, None, None, None);
+        Self { network, image, labels, rescale, interpolation, input, output, notes }
     }
 
-    /// The names of the classes, in the order of the outputs. Default: none.
+    /// The network of a model, with what the model knows of it: the names of the classes, what pixels
+    /// are multiplied with, and how images are resized.
+    #[must_use]
+    pub fn of(model: &'a Model) -> Self {
+        Self::new(model.network(), model.image_shape())
+            .labels(model.classes())
+            .rescale(model.rescale())
+            .interpolation(model.interpolation())
+    }
+
+    /// The names of the classes, in the order of the outputs; of a network with one output two: what
+    /// it says no and yes to. Default: none.
     #[must_use]
     pub fn labels<S: AsRef<str>>(mut self, labels: &[S]) -> Self {
         self.labels = labels.iter().map(|label| label.as_ref().to_owned()).collect();
@@ -56,6 +72,14 @@ impl<'a> Export<'a> {
     #[must_use]
     pub fn rescale(mut self, rescale: f32) -> Self {
         self.rescale = rescale;
+        self
+    }
+
+    /// How clients resize images to what the network takes. Written down for them, by Keras's name.
+    /// Default: nothing is said.
+    #[must_use]
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = Some(interpolation);
         self
     }
 
@@ -90,8 +114,10 @@ impl<'a> Export<'a> {
         let [h, w, c] = self.image;
         let graph = Graph::of(self.network, Shape::new(&[1, h, w, c]))?;
         let (labels, outputs) = (self.labels.len(), graph.output.shape.last());
-        if labels > 0 && labels != outputs {
-            let reason = format!("{labels} names for {outputs} outputs");
+        let of_one = outputs == 1 && labels == 2;
+        if labels > 0 && labels != outputs && !of_one {
+            let two = if outputs == 1 { ", expected two: no and yes" } else { "" };
+            let reason = format!("{labels} names for {outputs} outputs{two}");
             return Err(Error::Option { option: "labels", reason });
         }
         if !self.rescale.is_finite() {
@@ -125,15 +151,58 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// What is to be remembered: labels, as JSON, and rescale; then the notes.
+    /// What is to be remembered: labels, as JSON, rescale, and interpolation; then the notes.
     pub(crate) fn notes(&self) -> Vec<(String, String)> {
         let mut notes = Vec::new();
         if !self.labels.is_empty() {
             notes.push(("labels".to_owned(), serde_json::json!(self.labels).to_string()));
         }
         notes.push(("rescale".to_owned(), self.rescale.to_string()));
-        let is_known = |(key, _): &&(String, String)| key != "labels" && key != "rescale";
-        notes.extend(self.notes.iter().filter(is_known).cloned());
+        if let Some(interpolation) = self.interpolation {
+            notes.push(("interpolation".to_owned(), interpolation.name().to_owned()));
+        }
+        let known = |key: &str| {
+            ["labels", "rescale"].contains(&key) || notes.iter().any(|(known, _)| known == key)
+        };
+        let others = self.notes.iter().filter(|(key, _)| !known(key)).cloned().collect::<Vec<_>>();
+        notes.extend(others);
         notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_layers::{Dense, Flatten};
+    use gradus_tensor::{Context, Device};
+
+    #[test]
+    fn a_model_brings_along_what_it_knows() {
+        let network = Sequential::new().add(Flatten).add(Dense::new(2));
+        let model = Model::build(network, [2, 3, 1], Context::new(Device::Cpu, 1), 0).unwrap();
+        let model = model
+            .with_classes(&["cat", "dog"].map(str::to_owned))
+            .with_rescale(0.5)
+            .with_interpolation(Interpolation::Bilinear);
+        let of = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let export = Export::of(&model).note("rescale", "7").note("interpolation", "other");
+        let (labels, rescale) = (of("labels", r#"["cat","dog"]"#), of("rescale", "0.5"));
+        let bilinear = of("interpolation", "bilinear");
+        assert_eq!(export.notes(), [labels, rescale, bilinear]);
+        // Whoever says nothing may note it.
+        let alone = Export::new(model.network(), [2, 3, 1]).note("interpolation", "other");
+        assert_eq!(alone.notes(), [of("rescale", "1"), of("interpolation", "other")]);
+        // Raw pixels are multiplied with the model's rescale.
+        let folder = tempfile::tempdir().unwrap();
+        let pixels = |export: &Export<'_>, name: &str| {
+            let path = folder.path().join(name);
+            let form = export.saved_model().pixels(model.interpolation());
+            form.write(&path).unwrap();
+            std::fs::read(path.join("saved_model.pb")).unwrap()
+        };
+        let by_hand = Export::new(model.network(), [2, 3, 1]).rescale(0.5);
+        let of_model = pixels(&Export::of(&model), "of");
+        assert_eq!(of_model, pixels(&by_hand, "by hand"));
+        assert_ne!(of_model, pixels(&alone, "alone"));
     }
 }

@@ -45,7 +45,7 @@ pub enum LoadError {
     #[error(transparent)]
     Tensors(#[from] TensorsError),
     /// The other program has no words for a layer of the network.
-    #[error(transparent)]
+    #[error("{}", on_the_way_in(.0))]
     Layer(#[from] Error),
     /// The network that the file describes cannot be rebuilt.
     #[error("{}: {source}", path.display())]
@@ -63,6 +63,16 @@ pub enum LoadError {
         /// Which layer, and why.
         source: ShapeError,
     },
+}
+
+/// The words of an error that is told on both ways.
+fn on_the_way_in(error: &Error) -> String {
+    match error {
+        Error::Layer { layer, class_name, reason } => {
+            format!("{layer}: this {class_name} cannot be filled: {reason}")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn lines(problems: &[String]) -> String {
@@ -93,8 +103,8 @@ pub(crate) trait Source {
     fn names(&self) -> Vec<String>;
     /// The extents of one that has floats of 32 bits, and what it has otherwise.
     fn shape(&self, name: &str) -> Option<Result<Vec<usize>, String>>;
-    /// The numbers of one, of which there are so many.
-    fn read(&self, name: &str, numbers: usize) -> Result<Vec<f32>, LoadError>;
+    /// The numbers of one, of which there are as many.
+    fn read(&self, name: &str, into: &mut [f32]) -> Result<(), LoadError>;
 }
 
 impl Source for TensorsFile {
@@ -110,10 +120,8 @@ impl Source for TensorsFile {
         self.shape(name).map(|shape| shape.map(<[usize]>::to_vec))
     }
 
-    fn read(&self, name: &str, numbers: usize) -> Result<Vec<f32>, LoadError> {
-        let mut values = vec![0.0; numbers];
-        self.read_into(name, &mut values)?;
-        Ok(values)
+    fn read(&self, name: &str, into: &mut [f32]) -> Result<(), LoadError> {
+        Ok(self.read_into(name, into)?)
     }
 }
 
@@ -122,6 +130,21 @@ impl<'a> Import<'a> {
     #[must_use]
     pub fn into(model: &'a mut Model) -> Self {
         Self { model }
+    }
+
+    /// A bare safetensors file, with the names and layouts of the tensors here: `conv2d_1.kernel`,
+    /// (R, S, C, K) and (in, units), as in Keras. `Model::save` and `Model::save_file` write such files;
+    /// what a run adds to them is passed over.
+    ///
+    /// # Errors
+    /// If the file is not such a file, or has not exactly the tensors of the network; then nothing is
+    /// changed.
+    pub fn safetensors(&mut self, path: impl AsRef<Path>) -> Result<(), LoadError> {
+        let places = Place::all_of(self.model.network());
+        let file = TensorsFile::open(path)?;
+        let of_a_run =
+            |name: &str| ["optim.", "callbacks."].iter().any(|start| name.starts_with(start));
+        self.fill(&places, &file, of_a_run)
     }
 
     /// Fills the model from the file, once it was found to fit.
@@ -148,8 +171,7 @@ impl<'a> Import<'a> {
             if filled.is_ok()
                 && let Some(place) = fields.get(path.as_str())
             {
-                let there = source.read(&place.name, tensor.len());
-                filled = there.map(|there| tensor.edit(|here| place.here(&there, here)));
+                tensor.edit(|here| filled = place.read(source, here));
             }
         });
         filled
@@ -181,7 +203,8 @@ fn constants(places: &[Place], source: &dyn Source) -> Result<Vec<String>, LoadE
     let mut problems = Vec::new();
     for Place { name, shape, source: kept, .. } in places {
         let Kept::Always(value) = kept else { continue };
-        let found = source.read(name, shape.iter().product())?;
+        let mut found = vec![0.0; shape.iter().product()];
+        source.read(name, &mut found)?;
         if found.iter().any(|found| found != value) {
             problems.push(format!("{name} is not {value} everywhere, and the layer does without"));
         }

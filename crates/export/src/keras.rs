@@ -13,14 +13,17 @@
 //! ```
 
 mod config;
+mod described;
+mod group;
 mod h5;
 mod load;
+mod stored;
 mod unfold;
 
 use crate::places::values;
 use crate::{Error, Export};
 use gradus_data::{WriteError, write_beside};
-use h5::Group;
+use group::Group;
 use serde_json::json;
 use std::io::{self, Write as _};
 use std::path::Path;

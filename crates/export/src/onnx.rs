@@ -8,7 +8,7 @@
 //!              counts channels last: images are transposed before it, and not the rows of the dense
 //!              kernel behind, which would be wrong where a normalization stands between
 //! Words        opset 13 has no gelu, mish, silu: they are composed, see `activation.rs`
-//! Metadata     `labels` (a list in JSON), `rescale`, and the notes
+//! Metadata     `labels` (a list in JSON), `rescale`, `interpolation`, and the notes
 //! Reference    <https://onnx.ai/onnx/operators/>
 //! ```
 

@@ -7,7 +7,8 @@
 //!              follows it, up to the dense layer that takes it, has its inputs in that other order
 //! ```
 
-use crate::Error;
+use crate::import::Source;
+use crate::{Error, LoadError};
 use gradus_layers::{Config, Flow, Layer, Sequential};
 use gradus_tensor::{Field, Path, Shape};
 use std::collections::BTreeMap;
@@ -137,6 +138,15 @@ impl Place {
         Self { name, shape, source: Kept::Field(field), order: Order::Same, here }
     }
 
+    /// Every tensor of the network, there under its path here and as it lies here.
+    pub(crate) fn all_of(network: &Sequential) -> Vec<Self> {
+        let mut places = Vec::new();
+        gradus_tensor::Fields::visit(network, &mut Path::default(), &mut |path, field| {
+            places.push(Self::same(path.to_string(), path.to_string(), field.value().shape()));
+        });
+        places
+    }
+
     /// The tensor of the network, by its path, unless it has none.
     pub(crate) fn field(&self) -> Option<&str> {
         match &self.source {
@@ -204,9 +214,15 @@ impl Place {
         there
     }
 
-    /// The numbers as they lie here.
-    pub(crate) fn here(&self, there: &[f32], here: &mut [f32]) {
+    /// Reads the numbers as they lie here: at once, where they lie the same there.
+    pub(crate) fn read(&self, source: &dyn Source, here: &mut [f32]) -> Result<(), LoadError> {
+        if self.order == Order::Same {
+            return source.read(&self.name, here);
+        }
+        let mut there = vec![0.0; here.len()];
+        source.read(&self.name, &mut there)?;
         self.pairs(|h, t| here[h] = there[t]);
+        Ok(())
     }
 
     /// Calls `f` with the place of each number here and there.

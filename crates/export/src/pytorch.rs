@@ -113,7 +113,7 @@ pub(crate) fn is_ignored(name: &str) -> bool {
 fn torchvision(leaves: &[Leaf]) -> Result<Vec<String>, Error> {
     match leaves.iter().any(|leaf| leaf.path.starts_with("residual")) {
         true => resnet(leaves),
-        false => Ok(vgg(leaves)),
+        false => vgg(leaves),
     }
 }
 
@@ -139,16 +139,10 @@ fn resnet(leaves: &[Leaf]) -> Result<Vec<String>, Error> {
             "" => of_stem(leaf),
             inside => in_block(inside).map(|name| format!("layer{stage}.{index}.{name}")),
         };
-        let unknown = || Error::Layer {
-            layer: leaf.path.clone(),
-            class_name: leaf.config.class_name.clone(),
-            reason: "torchvision's ResNet has no such module; use the names of the layers"
-                .to_owned(),
-        };
         modules.push(match (module, leaf.fields.is_empty()) {
             (Some(module), _) => module,
             (None, true) => String::new(),
-            (None, false) => return Err(unknown()),
+            (None, false) => return Err(unknown(leaf, "ResNet")),
         });
     }
     Ok(modules)
@@ -181,11 +175,15 @@ fn in_block(inside: &str) -> Option<String> {
     }
 }
 
-/// torchvision counts every module, activations among them.
-fn vgg(leaves: &[Leaf]) -> Vec<String> {
+/// torchvision counts every module, activations among them. Of its networks that are a chain only
+/// VGG's are called so: convolutions of 3×3 with poolings, one Flatten, and dense layers.
+fn vgg(leaves: &[Leaf]) -> Result<Vec<String>, Error> {
     let (mut part, mut number) = ("features", 0);
     let mut modules = Vec::new();
     for leaf in leaves {
+        if !is_of_vgg(leaf, part) {
+            return Err(unknown(leaf, "VGG"));
+        }
         if leaf.config.class_name == "Flatten" {
             (part, number) = ("classifier", 0);
             modules.push(String::new());
@@ -197,7 +195,33 @@ fn vgg(leaves: &[Leaf]) -> Vec<String> {
         let activation = leaf.config.config.get("activation").unwrap_or(&linear);
         number += if weighs && *activation != linear { 2 } else { 1 };
     }
-    modules
+    match (part, leaves.last()) {
+        ("features", Some(last)) => Err(unknown(last, "VGG")),
+        _ => Ok(modules),
+    }
+}
+
+/// Whether VGG has such a layer in that part.
+fn is_of_vgg(leaf: &Leaf, part: &str) -> bool {
+    let classes: &[&str] = match part {
+        "features" => &["Conv2D", "BatchNormalization", "MaxPooling2D", "ReLU", "Flatten"],
+        _ => &["Dense", "Dropout", "ReLU", "Softmax"],
+    };
+    let size = leaf.config.config.get("kernel_size");
+    classes.contains(&leaf.config.class_name.as_str())
+        && size.is_none_or(|size| *size == serde_json::json!([3, 3]))
+        && !leaf.path.contains('.')
+}
+
+/// A layer for which torchvision's networks of that kind have no module.
+fn unknown(leaf: &Leaf, kind: &str) -> Error {
+    Error::Layer {
+        layer: leaf.path.clone(),
+        class_name: leaf.config.class_name.clone(),
+        reason: format!(
+            "torchvision's {kind} has no such module there; use the names of the layers"
+        ),
+    }
 }
 
 impl crate::Import<'_> {
@@ -217,7 +241,10 @@ impl crate::Import<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_layers::{BatchNormalization, Concatenate, Dense, Flatten, Wanted};
+    use gradus_layers::{
+        BatchNormalization, Concatenate, Conv2D, Dense, Flatten, GlobalAveragePooling2D, ReLU,
+        Wanted,
+    };
     use gradus_models::{Stem, resnet18, resnet34, resnet50, vgg11, vgg16};
     use gradus_tensor::{Device, Shape};
     use std::collections::BTreeMap;
@@ -264,6 +291,29 @@ mod tests {
             (32, &[512, 512, 3, 3][..])
         );
         assert_eq!(sixteen["classifier.0.weight"], [4096, 25088]);
+    }
+
+    #[test]
+    fn a_chain_that_is_no_vgg_is_refused_under_torchvision_s_names() {
+        let refused = |mut network: Sequential| {
+            network.build_on(Shape::new(&[1, 12, 12, 3]), &Device::Cpu, 0).unwrap();
+            let places = places(&network, [12, 12, 3], ModuleNames::Torchvision);
+            places.unwrap_err().to_string()
+        };
+        let end = |network: Sequential| network.add(Flatten).add(Dense::new(2));
+        let five = refused(end(Sequential::new().add(Conv2D::new(2, 3)).add(Conv2D::new(2, 5))));
+        assert!(five.contains("conv2d_1: this Conv2D") && five.contains("VGG has no"), "{five}");
+        let inner = Sequential::new().add(Conv2D::new(2, 3));
+        assert!(refused(end(Sequential::new().add(inner))).starts_with("sequential.conv2d: "));
+        let pooled = Sequential::new().add(Conv2D::new(2, 3)).add(GlobalAveragePooling2D::new());
+        assert!(refused(pooled).starts_with("global_average_pooling2d: "));
+        assert!(refused(Sequential::new().add(Conv2D::new(2, 3))).starts_with("conv2d: "));
+        let late = end(Sequential::new()).add(BatchNormalization::new());
+        assert!(refused(late).starts_with("batch_normalization: "));
+        let normalized = Sequential::new().add(Conv2D::new(2, 3)).add(BatchNormalization::new());
+        let names: Vec<String> = named(end(normalized.add(ReLU::new()))).into_keys().collect();
+        assert_eq!(names[..3], ["classifier.0.bias", "classifier.0.weight", "features.0.bias"]);
+        assert_eq!(names[4..6], ["features.1.bias", "features.1.running_mean"]);
     }
 
     #[test]

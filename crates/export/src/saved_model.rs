@@ -4,7 +4,7 @@
 //! Files        saved_model.pb                    the graph, and the weights as its constants
 //!              variables/                        empty, or with `variables` the weights
 //!              assets.extra/labels.txt           the classes, one a line
-//!              assets.extra/metadata.json        labels, rescale, and the notes
+//!              assets.extra/metadata.json        labels, rescale, interpolation, and the notes
 //! Signature    `serving_default`; x: N·H·W·C, the batch is free
 //! Weights      as they are: Keras's orders are TensorFlow's
 //! Words        of TensorFlow 1.15 and later. Padding in pixels and groups are composed, see `ops.rs`

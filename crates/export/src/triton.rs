@@ -7,6 +7,10 @@
 //!   1/model.onnx    the versions
 //! ```
 //!
+//! Triton takes a line of `labels.txt` for each output and answers with that of the largest. Of one
+//! output that says no or yes it would always be the first: then the file is there for clients, and the
+//! config does not name it.
+//!
 //! Reference: the schema `model_config.proto` of Triton's.
 
 use crate::{Error, Onnx};
@@ -18,7 +22,8 @@ use std::path::Path;
 
 impl Onnx<'_> {
     /// Writes `config.pbtxt` and `labels.txt` into the model's folder, in which its versions lie
-    /// as `<number>/model.onnx`. Triton makes batches of up to `max_batch_size` images of what
+    /// as `<number>/model.onnx`. The config names the labels unless they are two of one output, of
+    /// which Triton would always answer with the first. Triton makes batches of up to `max_batch_size` images of what
     /// comes at the same time.
     ///
     /// # Errors
@@ -46,7 +51,8 @@ impl Onnx<'_> {
         }
         let [input, output] = self.export.names();
         let graph = self.export.graph()?;
-        let labels = !self.export.labels.is_empty();
+        // None of them, where there are none.
+        let labels = self.export.labels.len() == graph.output.shape.last();
         let mut text = format!(
             "platform: \"onnxruntime_onnx\"\nmax_batch_size: {max_batch_size}\n\
              dynamic_batching {{ }}\n"
@@ -75,6 +81,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{Export, Layout};
+    use gradus_layers::{Activation, Dense, Flatten, Sequential};
     use gradus_models::dogs_vs_cats;
     use gradus_tensor::{Device, Shape};
 
@@ -112,5 +119,23 @@ output [
         assert_eq!(fs::read_to_string(models.join("labels.txt")).unwrap(), "cat\ndog\n");
         let error = export.onnx().write_triton_config(&models, 0).unwrap_err();
         assert!(error.to_string().starts_with("max_batch_size: 0"), "{error}");
+    }
+
+    #[test]
+    fn two_labels_of_one_output_are_there_for_clients() {
+        let sigmoid = Dense::new(1).activation(Activation::Sigmoid);
+        let mut network = Sequential::new().add(Flatten).add(sigmoid);
+        network.build_on(Shape::new(&[1, 2, 2, 1]), &Device::Cpu, 0).unwrap();
+        let export = Export::new(&network, [2, 2, 1]).labels(&["cat", "dog"]);
+        let folder = tempfile::tempdir().unwrap();
+        export.onnx().write_triton_config(folder.path(), 1).unwrap();
+        export.saved_model().write(folder.path().join("1")).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(!read("config.pbtxt").contains("label_filename"));
+        assert_eq!(read("labels.txt"), "cat\ndog\n");
+        assert_eq!(read("1/assets.extra/labels.txt"), "cat\ndog\n");
+        let error = export.labels(&["a", "b", "c"]).onnx().write_triton_config(&folder, 1);
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "labels: 3 names for 1 outputs, expected two: no and yes");
     }
 }

@@ -1,8 +1,11 @@
 //! Files from anywhere: mutated thousands of times, they are loaded or refused, and neither panic nor
-//! take more memory than twice their size and 64 MiB. A counting allocator watches.
+//! hang nor take more memory than twice their size and 64 MiB. A counting allocator watches.
 //!
 //! `GRADUS_MUTATIONS` says how many a loader: 300 unless set; `cargo xtask full hostile` does 10 000.
 
+mod counting;
+
+use counting::watched;
 use gradus_export::layers::{
     Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential,
 };
@@ -10,59 +13,10 @@ use gradus_export::{Export, Import, ModuleNames, load_keras};
 use gradus_tensor::{Context, Device};
 use gradus_testing::Cases;
 use gradus_train::Model;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The system's allocator, which knows how much is asked for at the moment, and was at most.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-fn more(bytes: usize) {
-    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    MOST.fetch_max(now, Ordering::Relaxed);
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        more(layout.size());
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        more(layout.size());
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both are there while the numbers move.
-        more(size);
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// One test at a time, so that what is counted is its own.
-static ALONE: Mutex<()> = Mutex::new(());
 
 fn mutations() -> u32 {
     std::env::var("GRADUS_MUTATIONS").map_or(300, |n| n.parse().expect("a number"))
@@ -196,7 +150,7 @@ type Mutate = fn(&[u8], &mut Cases) -> Vec<u8>;
 
 /// Loads mutations of `file`; `load` says whether it was loaded. Returns how many were.
 fn attack(name: &str, file: &Path, mutate: &[Mutate], load: impl Fn() -> Result<(), String>) {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = counting::alone();
     let whole = fs::read(file).expect("a file");
     load().unwrap_or_else(|e| panic!("{name}: the file itself is refused: {e}"));
     let (mut loaded, mut most) = (0, 0);
@@ -206,14 +160,12 @@ fn attack(name: &str, file: &Path, mutate: &[Mutate], load: impl Fn() -> Result<
         fs::write(file, &bytes).expect("written");
         let size = bytes.len();
         drop(bytes);
-        let before = NOW.load(Ordering::Relaxed);
-        MOST.store(before, Ordering::Relaxed);
-        let outcome = catch_unwind(AssertUnwindSafe(&load));
-        let taken = MOST.load(Ordering::Relaxed) - before;
+        let load = || catch_unwind(AssertUnwindSafe(&load));
+        let (outcome, taken) = watched(&format!("{name}, case {case}"), load);
         most = most.max(taken);
         let outcome = outcome.unwrap_or_else(|_| panic!("{name}, case {case}: it panicked"));
         loaded += u32::from(outcome.is_ok());
-        assert!(taken <= 2 * size + (64 << 20), "{name}, case {case}: {taken} bytes for {size}");
+        assert!(taken <= counting::bound(size), "{name}, case {case}: {taken} bytes for {size}");
     }
     fs::write(file, &whole).expect("written");
     eprintln!("{name}: {loaded} of {} loaded, {most} bytes at most", mutations());

@@ -47,3 +47,19 @@ fn what_is_no_file_of_keras_is_refused() {
     let error = load_keras(file("nothing.keras"), context()).unwrap_err().to_string();
     assert!(error.contains("nothing.keras") && !error.contains("HDF5"), "{error}");
 }
+
+/// The file of Keras 2 with another activation: as much shorter where JSON has blanks as it is longer.
+#[test]
+fn what_keras_2_means_by_hard_sigmoid_is_not_guessed() {
+    let bytes = std::fs::read(file("keras2.h5")).unwrap();
+    let before = br#""activation": "softmax", "use_bias": true, "kernel_initializer": {"#;
+    let after = br#""activation":"hard_sigmoid","use_bias":true,"kernel_initializer":{"#;
+    let at = bytes.windows(before.len()).position(|bytes| bytes == before).unwrap();
+    let other = [&bytes[..at], after, &bytes[at + before.len()..]].concat();
+    assert_eq!(other.len(), bytes.len());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.h5");
+    std::fs::write(&path, other).unwrap();
+    let error = load_keras(path, Context::new(Device::Cpu, 1)).unwrap_err().to_string();
+    assert!(error.contains("last: hard_sigmoid is clip(0.2 x + 0.5, 0, 1) in Keras 2"), "{error}");
+}

@@ -9,6 +9,7 @@ use gradus_models::{Stem, resnet18};
 use gradus_tensor::{Context, Device, Fields as _, Path as Name};
 use gradus_testing::Cases;
 use gradus_train::{Model, Tensors, TensorsFile};
+use std::fs;
 use std::path::Path;
 
 const IMAGE: [usize; 3] = [11, 9, 3];
@@ -229,11 +230,97 @@ fn all_differences_are_told_at_once_and_nothing_is_changed() {
     assert_eq!(values(&ours), before);
 }
 
+/// A `.keras` file with the layers of one model and the weights of another.
+fn mixed(layers: &Path, weights: &Path, into: &Path) {
+    let mut archive = zip::ZipWriter::new(fs::File::create(into).unwrap());
+    for (from, names) in
+        [(layers, &["metadata.json", "config.json"][..]), (weights, &["model.weights.h5"])]
+    {
+        let mut from = zip::ZipArchive::new(fs::File::open(from).unwrap()).unwrap();
+        for name in names {
+            archive.raw_copy_file(from.by_name(name).unwrap()).unwrap();
+        }
+    }
+    archive.finish().unwrap();
+}
+
+#[test]
+fn layers_of_more_numbers_than_the_file_has_are_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let network = |filters| {
+        let start = Sequential::new().add(Conv2D::new(filters, 3)).add(BatchNormalization::new());
+        start.add(Flatten).add(Dense::new(2))
+    };
+    let few = Sequential::new().add(Conv2D::new(2, 3)).add(Dropout::new(0.5)).add(Flatten);
+    export(&model(network(5), 1)).keras().write(path("many")).unwrap();
+    export(&model(few.add(Dense::new(2)), 1)).keras().write(path("few")).unwrap();
+    mixed(&path("many"), &path("few"), &path("mixed"));
+    let error = load_keras(path("mixed"), Context::new(Device::Cpu, 1)).unwrap_err();
+    let found = problems(error);
+    let has = |text: &str| assert!(found.iter().any(|p| p == text), "{text}: {found:?}");
+    has("layers/conv2d/vars/0 is F32 [3, 3, 3, 2], expected F32 [3, 3, 3, 5]");
+    (0..4).for_each(|i| has(&format!("layers/batch_normalization/vars/{i} is missing")));
+    has("layers/dense/vars/0 is F32 [126, 2], expected F32 [315, 2]");
+    assert_eq!(found.last().unwrap(), "the layers have 792 numbers, the file at most 310");
+    has("layers/conv2d/vars/1 is F32 [2], expected F32 [5]");
+    assert_eq!(found.len(), 8, "{found:?}");
+}
+
 /// Tensors by name, as a file of PyTorch.
 fn written(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
     let mut file = Tensors::default();
     tensors.iter().for_each(|(name, shape, values)| file.insert(name, shape, values));
     file.save(path).unwrap();
+}
+
+#[test]
+fn a_network_that_torchvision_has_not_is_refused_in_words_of_the_way_in() {
+    let error = Import::into(&mut model(chain(), 1))
+        .pytorch("nothing.safetensors", ModuleNames::Torchvision)
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("sequential.conv2d: this Conv2D cannot be filled: "), "{error}");
+}
+
+#[test]
+fn tensors_by_their_names_here_fill_any_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for network in [chain, branched] {
+        let (one, mut two) = (model(network(), 1), model(network(), 2));
+        one.save_file(path("saved")).unwrap();
+        // Whatever wrote them: nothing is said about the network.
+        let mut bare = Tensors::default();
+        one.network().visit(&mut Name::default(), &mut |name, field| {
+            let shape = field.value().shape();
+            bare.insert(name.as_str(), shape.dims(), field.value().slice());
+        });
+        bare.save(path("bare")).unwrap();
+        for file in ["saved", "bare"] {
+            Import::into(&mut two).safetensors(path(file)).unwrap();
+            assert_eq!(values(&one), values(&two));
+            two = model(network(), 2);
+        }
+    }
+    let (mut ours, zeros) = (model(chain(), 2), [0.0; 108]);
+    let before = values(&ours);
+    written(
+        &path("other"),
+        &[
+            ("conv2d.kernel", &[3, 3, 3, 4], &zeros),
+            ("conv2d.bias", &[1, 4], &zeros[..4]),
+            ("more", &[1], &zeros[..1]),
+            ("optim.step", &[1], &zeros[..1]),
+        ],
+    );
+    let found = problems(Import::into(&mut ours).safetensors(path("other")).unwrap_err());
+    let has = |text: &str| assert!(found.iter().any(|p| p == text), "{text}: {found:?}");
+    has("conv2d.bias is F32 [1, 4], expected F32 [4]");
+    has("batch_normalization_1.moving_variance is missing");
+    has("more is unexpected");
+    assert_eq!(found.iter().filter(|p| p.ends_with("is missing")).count(), 4 + 2 + 3 + 2 + 2);
+    assert_eq!((found.len(), values(&ours)), (15, before));
 }
 
 #[test]
@@ -299,5 +386,5 @@ fn what_keras_has_no_word_for_is_named() {
     let error = export(&model).keras().write(folder.path().join("m.keras")).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("max_pooling2d: this MaxPooling2D") && text.contains("zeros"), "{text}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

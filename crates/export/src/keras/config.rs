@@ -1,9 +1,9 @@
-//! The layers of a model as Keras describes them, there and back.
+//! The layers of a model as Keras describes them: written; `described` reads them.
 
 use super::unfold::{Node, Unfolded};
 use crate::Error;
 use gradus_layers::Config;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The classes that Keras and gradus both have, with the same options.
 pub(super) const CLASSES: [&str; 15] = [
@@ -118,103 +118,4 @@ fn inputs(node: &Node, unfolded: &Unfolded, shape: &Value) -> Value {
         "Add" | "Concatenate" => json!([tensors]),
         _ => Value::Array(tensors),
     }
-}
-
-/// A model that was read: its layers in a chain, and the images that it takes.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) chain: Config,
-    pub(super) image: [usize; 3],
-}
-
-/// The layers that `config.json`, or the attribute of Keras 2, describes; what is in the way
-/// otherwise.
-pub(super) fn read(model: &Value) -> Result<Read, String> {
-    let class = model["class_name"].as_str().unwrap_or_default();
-    if !["Sequential", "Functional", "Model"].contains(&class) {
-        return Err(format!("a model of class {class:?}, expected Sequential or Functional"));
-    }
-    // Long ago the layers of a Sequential stood here themselves.
-    let layers = model["config"]["layers"].as_array().or(model["config"].as_array());
-    let layers = layers.ok_or("it has no layers")?;
-    let (mut image, mut chain, mut before, mut rank) = (None, Vec::new(), None, 4);
-    for layer in layers {
-        let layer = layer.as_object().ok_or("a layer is no object")?;
-        let class = layer.get("class_name").and_then(Value::as_str).unwrap_or_default();
-        let empty = Map::new();
-        let options = layer.get("config").and_then(Value::as_object).unwrap_or(&empty);
-        let name = options.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        image = image.or_else(|| {
-            let shape = options.get("batch_shape").or_else(|| options.get("batch_input_shape"))?;
-            serde_json::from_value::<(Value, usize, usize, usize)>(shape.clone()).ok()
-        });
-        follows(layer, before.as_deref()).map_err(|reason| format!("{name}: {reason}"))?;
-        before = Some(name);
-        if class != "InputLayer" {
-            check(class, options)?;
-            let mut config = Value::Object(options.clone());
-            // Keras 2 counts the axis from the front, and writes it as a list.
-            if config["axis"] == json!([rank - 1]) || config["axis"] == json!(rank - 1) {
-                config["axis"] = json!(-1);
-            }
-            let flat = class == "Flatten" || class.starts_with("Global");
-            if flat && config["keepdims"] != json!(true) {
-                rank = 2;
-            }
-            chain.push(json!({"class_name": class, "config": config}));
-        }
-    }
-    let (_, h, w, c) = image.ok_or("it does not say what images it takes: (None, H, W, C)")?;
-    let chain = Config::new("Sequential", &json!({"layers": chain}));
-    Ok(Read { chain, image: [h, w, c] })
-}
-
-/// Whether the layer takes what the one before it gives.
-fn follows(layer: &Map<String, Value>, before: Option<&str>) -> Result<(), String> {
-    let Some(inbound) = layer.get("inbound_nodes") else { return Ok(()) };
-    let mut taken = Vec::new();
-    histories(inbound, &mut taken, 0);
-    match (taken.as_slice(), before) {
-        ([], None) => Ok(()),
-        ([one], Some(before)) if *one == before => Ok(()),
-        _ => Err(format!(
-            "takes {taken:?}, and only chains of layers are rebuilt: build the network here and take \
-             its weights with Import::keras"
-        )),
-    }
-}
-
-/// The names in `keras_history` of Keras 3, and in the lists of Keras 2.
-fn histories<'a>(value: &'a Value, found: &mut Vec<&'a str>, depth: usize) {
-    match value {
-        Value::Array(values) => match values.as_slice() {
-            [Value::String(name), Value::Number(_), Value::Number(_), ..] => found.push(name),
-            _ if depth < 16 => values.iter().for_each(|v| histories(v, found, depth + 1)),
-            _ => {}
-        },
-        Value::Object(map) if depth < 16 => {
-            map.values().for_each(|v| histories(v, found, depth + 1));
-        }
-        _ => {}
-    }
-}
-
-/// Refuses what would be passed over and change the numbers.
-fn check(class: &str, options: &Map<String, Value>) -> Result<(), String> {
-    if ["Sequential", "Functional", "Model"].contains(&class) {
-        return Err(
-            "a model inside a model, of which only chains of layers are rebuilt: build the \
-                    network here and take its weights with Import::keras"
-                .to_owned(),
-        );
-    }
-    if !CLASSES.contains(&class) {
-        return Err(format!("a layer of class {class:?}, which gradus does not have"));
-    }
-    let name = options.get("name").and_then(Value::as_str).unwrap_or_default();
-    let format = options.get("data_format").and_then(Value::as_str);
-    if format.is_some_and(|format| format != "channels_last") {
-        return Err(format!("{name}: data_format is {format:?}, expected channels_last"));
-    }
-    Ok(())
 }

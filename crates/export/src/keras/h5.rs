@@ -1,120 +1,80 @@
-//! HDF5 files with Keras's weights in them.
+//! HDF5 files with Keras's weights in them, read.
 //!
-//! A file from anywhere is read within limits: only plain tensors of floats, none larger than the
-//! file, so deep and so many of them. What panics while it is parsed is an error of the file.
+//! A file from anywhere is read within limits: only plain tensors of floats, no two of the same bytes
+//! and all together no larger than the file, so deep and so many of them. What panics while it is
+//! parsed is an error of the file. The numbers are read from where they lie, piece by piece, into the
+//! tensors of the network: no second copy is made of them.
 
+use super::stored::{Bytes, ENTRIES, Watched};
 use crate::LoadError;
 use crate::import::Source;
-use hdf5_pure::{DType, FileBuilder, GroupBuilder};
+use hdf5_pure::{Datatype, DatatypeByteOrder, FloatingPointLayout, Layout};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Deeper groups than Keras makes.
 const DEPTH: usize = 12;
-/// More groups and tensors than Keras makes.
-const OBJECTS: usize = 20_000;
-/// The longest description of layers that is read.
-pub(super) const DESCRIPTION: usize = 2 << 20;
-
-/// Tensors in groups, to be written.
-#[derive(Debug, Default)]
-pub(super) struct Group(BTreeMap<String, Node>);
-
-#[derive(Debug)]
-enum Node {
-    Group(Group),
-    Tensor { shape: Vec<u64>, values: Vec<f32> },
-}
-
-impl Group {
-    /// Adds a tensor under a path such as `layers/conv2d/vars/0`.
-    pub(super) fn insert(&mut self, path: &str, shape: Vec<usize>, values: Vec<f32>) {
-        match path.split_once('/') {
-            None => {
-                let shape = shape.into_iter().map(|extent| extent as u64).collect();
-                self.0.insert(path.to_owned(), Node::Tensor { shape, values });
-            }
-            Some((first, rest)) => {
-                let inner = self.0.entry(first.to_owned());
-                if let Node::Group(inner) = inner.or_insert_with(|| Node::Group(Self::default())) {
-                    inner.insert(rest, shape, values);
-                }
-            }
-        }
-    }
-
-    /// The file.
-    pub(super) fn into_bytes(self) -> io::Result<Vec<u8>> {
-        let mut file = FileBuilder::new();
-        for (name, node) in self.0 {
-            match node {
-                Node::Group(inner) => {
-                    let mut group = file.create_group(&name);
-                    inner.write(&mut group);
-                    file.add_group(group.finish());
-                }
-                Node::Tensor { shape, values } => {
-                    file.create_dataset(&name).with_f32_data(&values).with_shape(&shape);
-                }
-            }
-        }
-        file.finish().map_err(io::Error::other)
-    }
-
-    fn write(self, into: &mut GroupBuilder) {
-        for (name, node) in self.0 {
-            match node {
-                Node::Group(inner) => {
-                    let mut group = into.create_group(&name);
-                    inner.write(&mut group);
-                    into.add_group(group.finish());
-                }
-                Node::Tensor { shape, values } => {
-                    into.create_dataset(&name).with_f32_data(&values).with_shape(&shape);
-                }
-            }
-        }
-    }
-}
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 16;
 
 /// A file that is open, and what was found in it.
+#[derive(Debug)]
 pub(super) struct H5 {
     path: PathBuf,
+    source: Watched,
     file: hdf5_pure::File,
-    /// Extents, or what is wrong, by the name that the reader gives to a path.
-    tensors: BTreeMap<String, Tensor>,
+    /// The tensors, or what is wrong with them, by the name that the reader gives to a path.
+    tensors: BTreeMap<String, Result<Tensor, String>>,
 }
 
+/// A tensor of floats.
+#[derive(Debug)]
 struct Tensor {
-    path: String,
-    shape: Result<Vec<usize>, String>,
+    shape: Vec<usize>,
+    order: DatatypeByteOrder,
+    numbers: Numbers,
+}
+
+/// Where its numbers lie.
+#[derive(Debug)]
+enum Numbers {
+    /// From there on.
+    At(u64),
+    /// Small ones stand in what the file says of the tensor.
+    Here(Vec<u8>),
 }
 
 /// What `names` makes of the path of a tensor: the name it is known by, if it is of interest.
 type Naming = fn(&str) -> Option<String>;
 
 impl H5 {
-    /// Opens a file from the disk, whose tensors are read when they are asked for.
+    /// Opens a file from the disk.
     pub(super) fn open(path: &Path) -> Result<Self, LoadError> {
-        let file = guarded(path, || hdf5_pure::File::open_streaming(path))?;
-        Ok(Self { path: path.to_owned(), file, tensors: BTreeMap::new() })
+        let read = |source| LoadError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read)?;
+        let length = file.metadata().map_err(read)?.len();
+        Self::of(path, Bytes::Disk { file, start: 0, length })
     }
 
-    /// Opens a file that lies in memory.
-    pub(super) fn of(path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
-        let file = guarded(path, || hdf5_pure::File::from_bytes(bytes))?;
-        Ok(Self { path: path.to_owned(), file, tensors: BTreeMap::new() })
+    /// Opens a file whose bytes lie there. Tensors are read when they are asked for.
+    pub(super) fn of(path: &Path, bytes: Bytes) -> Result<Self, LoadError> {
+        let source = Watched::new(bytes);
+        let file = guarded(path, || hdf5_pure::File::from_source(source.clone()))?;
+        Ok(Self { path: path.to_owned(), source, file, tensors: BTreeMap::new() })
     }
 
     /// Whether the root has a group of that name.
     pub(super) fn has_group(&self, name: &str) -> Result<bool, LoadError> {
+        self.source.another();
         guarded(&self.path, || Ok(self.file.root().groups()?.iter().any(|group| group == name)))
     }
 
     /// An attribute of the root that is a text.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, LoadError> {
+        self.source.another();
         let attributes = guarded(&self.path, || self.file.root().attrs())?;
         let text = attributes.get(name).and_then(|value| value.as_str());
         Ok(text.map(str::to_owned))
@@ -122,74 +82,155 @@ impl H5 {
 
     /// Looks at every tensor below the root.
     pub(super) fn look(&mut self, naming: Naming) -> Result<(), LoadError> {
-        let path = self.path.clone();
-        let mut found = Vec::new();
-        let looked = guarded(&path, || {
-            let mut left = OBJECTS;
-            Ok(visit(&self.file.root(), "", DEPTH, &mut left, &mut found))
-        })?;
-        looked.map_err(|reason| format(&path, reason))?;
-        let size = self.file.file_size();
-        for (at, dataset) in found {
-            let Some(name) = naming(&at) else { continue };
-            let shape = guarded(&path, || Ok(shape(&dataset, size)))?;
-            if self.tensors.insert(name.clone(), Tensor { path: at, shape }).is_some() {
-                return Err(format(&path, format!("it has {name} twice")));
-            }
-        }
+        let mut walk = Walk {
+            source: &self.source,
+            naming,
+            left: ENTRIES as usize,
+            room: self.source.bytes().len(),
+            tensors: BTreeMap::new(),
+        };
+        let looked = guarded(&self.path, || Ok(walk.visit(&self.file.root(), "", DEPTH)))?;
+        let tensors = std::mem::take(&mut walk.tensors);
+        looked.map_err(|reason| format(&self.path, reason))?;
+        check_places(&tensors, self.source.bytes().len())
+            .map_err(|reason| format(&self.path, reason))?;
+        self.tensors = tensors;
         Ok(())
     }
 
     /// How many numbers its tensors have.
     pub(super) fn numbers(&self) -> usize {
-        let shapes = self.tensors.values().filter_map(|tensor| tensor.shape.as_ref().ok());
-        shapes.map(|shape| shape.iter().product::<usize>()).fold(0, usize::saturating_add)
+        self.tensors.values().flatten().map(Tensor::numbers).sum()
     }
 }
 
-/// Adds all tensors below `group`, by their paths.
-fn visit(
-    group: &hdf5_pure::Group,
-    path: &str,
-    depth: usize,
-    left: &mut usize,
-    found: &mut Vec<(String, hdf5_pure::Dataset)>,
-) -> Result<(), String> {
-    let failed = |e: hdf5_pure::Error| format!("/{path}: {e}");
-    let below =
-        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-    let (datasets, groups) = (group.datasets().map_err(failed)?, group.groups().map_err(failed)?);
-    let many = datasets.len() + groups.len();
-    if depth == 0 || many > *left {
-        return Err(format!("/{path}: more or deeper groups than Keras makes"));
+impl Tensor {
+    fn numbers(&self) -> usize {
+        self.shape.iter().product()
     }
-    *left -= many;
-    for name in datasets {
-        found.push((below(&name), group.dataset(&name).map_err(failed)?));
-    }
-    for name in groups {
-        let inner = group.group(&name).map_err(failed)?;
-        visit(&inner, &below(&name), depth - 1, left, found)?;
-    }
-    Ok(())
-}
 
-/// The extents of a tensor that may be read; what it is otherwise.
-fn shape(dataset: &hdf5_pure::Dataset, size: u64) -> Result<Vec<usize>, String> {
-    let wrong = |e: hdf5_pure::Error| e.to_string();
-    let (dtype, shape) = (dataset.dtype().map_err(wrong)?, dataset.shape().map_err(wrong)?);
-    let numbers = shape.iter().try_fold(1u64, |n, extent| n.checked_mul(*extent));
-    if !matches!(dtype, DType::F32) {
-        return Err(format!("{dtype} {shape:?}"));
+    fn bytes(&self) -> u64 {
+        4 * self.numbers() as u64
     }
-    if dataset.is_chunked() || !dataset.filters().is_empty() {
-        return Err(format!("in pieces, {shape:?}"));
-    }
-    match numbers.and_then(|n| n.checked_mul(4)) {
-        Some(bytes) if bytes <= size => {
-            Ok(shape.into_iter().map(|extent| extent as usize).collect())
+
+    /// Fills `into` with the bytes of its numbers from there on.
+    fn piece(&self, file: &Bytes, from: usize, into: &mut [u8]) -> io::Result<()> {
+        match &self.numbers {
+            Numbers::At(at) => file.read(at + from as u64, into)?,
+            Numbers::Here(here) => into.copy_from_slice(&here[from..from + into.len()]),
         }
-        _ => Err(format!("larger than the file, {shape:?}")),
+        Ok(())
+    }
+}
+
+/// A walk through the groups, and what it found.
+struct Walk<'a> {
+    source: &'a Watched,
+    naming: Naming,
+    /// Groups and tensors that it may still meet.
+    left: usize,
+    /// Bytes that tensors may still have: all together no more than the file.
+    room: u64,
+    tensors: BTreeMap<String, Result<Tensor, String>>,
+}
+
+impl Walk<'_> {
+    /// Adds all tensors below `group`, whose path that is.
+    fn visit(&mut self, group: &hdf5_pure::Group, path: &str, depth: usize) -> Result<(), String> {
+        let failed = |e: hdf5_pure::Error| format!("/{path}: {e}");
+        let below =
+            |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        self.source.another();
+        let datasets = group.datasets().map_err(failed)?;
+        self.source.another();
+        let groups = group.groups().map_err(failed)?;
+        let many = datasets.len() + groups.len();
+        if depth == 0 || many > self.left {
+            return Err(format!("/{path}: more or deeper groups than Keras makes"));
+        }
+        self.left -= many;
+        for dataset in datasets {
+            let Some(name) = (self.naming)(&below(&dataset)) else { continue };
+            self.source.another();
+            let tensor = tensor(&group.dataset(&dataset).map_err(failed)?);
+            let bytes = tensor.as_ref().map_or(0, Tensor::bytes);
+            let room = self.room.checked_sub(bytes);
+            self.room =
+                room.ok_or_else(|| format!("{name}: more numbers than the file can hold"))?;
+            if self.tensors.insert(name.clone(), tensor).is_some() {
+                return Err(format!("it has {name} twice"));
+            }
+        }
+        for name in groups {
+            self.source.another();
+            let inner = group.group(&name).map_err(failed)?;
+            self.visit(&inner, &below(&name), depth - 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// A tensor that may be read; what it is otherwise.
+fn tensor(dataset: &hdf5_pure::Dataset) -> Result<Tensor, String> {
+    let extents = dataset.shape().map_err(text)?;
+    let order = order(dataset)?.ok_or_else(|| match dataset.dtype() {
+        Ok(dtype) => format!("{dtype} {extents:?}"),
+        Err(e) => text(e),
+    })?;
+    let extent = |extent: &u64| usize::try_from(*extent).ok();
+    let shape: Option<Vec<usize>> = extents.iter().map(extent).collect();
+    let bytes = shape.as_ref().and_then(|shape| {
+        shape.iter().try_fold(4usize, |bytes, extent| bytes.checked_mul(*extent))
+    });
+    let (Some(shape), Some(bytes)) = (shape, bytes) else {
+        return Err(format!("larger than the file, {extents:?}"));
+    };
+    let numbers = match dataset.layout().map_err(text)? {
+        _ if !dataset.filters().is_empty() => return Err(format!("compressed, {extents:?}")),
+        Layout::Chunked { .. } | Layout::Virtual => return Err(format!("in pieces, {extents:?}")),
+        _ if bytes == 0 => Numbers::Here(Vec::new()),
+        Layout::Contiguous { address: Some(at), size } if size == bytes as u64 => Numbers::At(at),
+        Layout::Compact { size } if size == bytes as u64 => {
+            Numbers::Here(dataset.read_raw().map_err(text)?)
+        }
+        _ => return Err(format!("without its numbers, {extents:?}")),
+    };
+    Ok(Tensor { shape, order, numbers })
+}
+
+/// In which order the bytes of each number are, if they are floats of 32 bits.
+fn order(dataset: &hdf5_pure::Dataset) -> Result<Option<DatatypeByteOrder>, String> {
+    Ok(match dataset.datatype().map_err(text)? {
+        Datatype::FloatingPoint { size: 4, byte_order, layout }
+            if layout == FloatingPointLayout::IEEE754_BINARY32 =>
+        {
+            Some(byte_order).filter(|order| *order != DatatypeByteOrder::Vax)
+        }
+        _ => None,
+    })
+}
+
+fn text(error: hdf5_pure::Error) -> String {
+    error.to_string()
+}
+
+/// That every tensor has bytes of its own: what shares them would be small in the file and large in
+/// memory.
+fn check_places(
+    tensors: &BTreeMap<String, Result<Tensor, String>>,
+    size: u64,
+) -> Result<(), String> {
+    let mut places = Vec::new();
+    for (name, tensor) in tensors {
+        let Ok(tensor @ Tensor { numbers: Numbers::At(at), .. }) = tensor else { continue };
+        let end = at.checked_add(tensor.bytes()).filter(|end| *end <= size);
+        places.push((*at, end.ok_or_else(|| format!("{name} ends behind the file"))?, name));
+    }
+    places.sort_unstable();
+    let overlap = places.windows(2).find(|pair| pair[1].0 < pair[0].1);
+    match overlap {
+        Some(pair) => Err(format!("{} and {} overlap", pair[0].2, pair[1].2)),
+        None => Ok(()),
     }
 }
 
@@ -222,15 +263,30 @@ impl Source for H5 {
     }
 
     fn shape(&self, name: &str) -> Option<Result<Vec<usize>, String>> {
-        self.tensors.get(name).map(|tensor| tensor.shape.clone())
+        let tensor = self.tensors.get(name)?.as_ref();
+        Some(tensor.map(|tensor| tensor.shape.clone()).map_err(Clone::clone))
     }
 
-    fn read(&self, name: &str, numbers: usize) -> Result<Vec<f32>, LoadError> {
-        let at = self.tensors.get(name).map(|tensor| tensor.path.as_str()).unwrap_or_default();
-        let values = guarded(&self.path, || self.file.dataset(at)?.read_f32())?;
-        match values.len() == numbers {
-            true => Ok(values),
-            false => Err(format(&self.path, format!("{at} has {} numbers", values.len()))),
+    fn read(&self, name: &str, into: &mut [f32]) -> Result<(), LoadError> {
+        let tensor = self.tensors.get(name).and_then(|tensor| tensor.as_ref().ok());
+        let tensor = tensor.filter(|tensor| tensor.numbers() == into.len());
+        let Some(tensor) = tensor else {
+            return Err(format(&self.path, format!("{name} has other numbers")));
+        };
+        let number = match tensor.order {
+            DatatypeByteOrder::BigEndian => f32::from_be_bytes,
+            _ => f32::from_le_bytes,
+        };
+        let mut piece = vec![0; PIECE];
+        for (i, values) in into.chunks_mut(PIECE / 4).enumerate() {
+            let bytes = &mut piece[..4 * values.len()];
+            tensor
+                .piece(self.source.bytes(), i * PIECE, bytes)
+                .map_err(|source| LoadError::Read { path: self.path.clone(), source })?;
+            for (value, word) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *value = number(*word);
+            }
         }
+        Ok(())
     }
 }

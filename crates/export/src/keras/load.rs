@@ -1,19 +1,27 @@
 //! Models and weights of Keras, read.
 
 use super::WEIGHTS;
-use super::config::{self, Read};
-use super::h5::{DESCRIPTION, H5};
+use super::described::Description;
+use super::h5::H5;
+use super::stored::Bytes;
 use super::unfold::Unfolded;
-use crate::places::{Place, joined, leaves};
+use crate::import::differences;
+use crate::places::Place;
 use crate::{Import, LoadError};
-use gradus_layers::{Described as _, Registry, Sequential, Wanted};
+use gradus_layers::Wanted;
 use gradus_tensor::Context;
 use gradus_train::Model;
-use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
+
+/// The longest description of layers that is read; Keras takes about 1 KiB a layer.
+const DESCRIPTION: usize = 1 << 19;
+/// Far more than Keras says of the file itself.
+const METADATA: u64 = 1 << 16;
+/// By how much weights may be larger than the file in which they are deflated.
+const UNPACKED: u64 = 16 << 20;
 
 /// Loads a `.keras` file, or the `.h5` that Keras 2's `model.save` wrote: the layers and their
 /// weights, to predict with, or to compile and train on. What it was compiled with is not read, and
@@ -34,28 +42,20 @@ use zip::ZipArchive;
 /// [`Import::keras`].
 pub fn load_keras(path: impl AsRef<Path>, context: Context) -> Result<Model, LoadError> {
     let path = path.as_ref();
-    let (text, mut h5, three) = open(path)?;
-    let wrong = |reason: String| LoadError::Format {
+    let (description, mut h5, three) = open(path, true)?;
+    let description = description.ok_or_else(|| LoadError::Format {
         path: path.to_owned(),
         expected: "a model of Keras",
-        reason,
-    };
-    let text = text.ok_or_else(|| wrong("it has weights and no layers".to_owned()))?;
-    if text.len() > DESCRIPTION {
-        return Err(wrong(format!("its layers are described in {} bytes", text.len())));
-    }
-    let value: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    let Read { chain, image } = config::read(&value).map_err(wrong)?;
-    let network = Sequential::from_config(&chain, &Registry::default())
-        .map_err(|source| LoadError::Network { path: path.to_owned(), source })?;
+        reason: "it has weights and no layers".to_owned(),
+    })?;
+    let (network, image) = description.read(path)?;
     h5.look(if three { of_keras_3 } else { of_keras_2 })?;
     let wanted = Wanted::at_most(h5.numbers());
     let mut model = Model::build_to_be_filled(network, image, context, &wanted)
         .map_err(|source| LoadError::Shape { path: path.to_owned(), source })?;
     if !wanted.is_met() {
-        let (found, wanted) = (h5.numbers(), wanted.numbers());
-        let problem = format!("the layers have {wanted} numbers, the file at most {found}");
-        return Err(LoadError::Mismatch { path: path.to_owned(), problems: vec![problem] });
+        let problems = too_few(&model, &wanted, &h5, three)?;
+        return Err(LoadError::Mismatch { path: path.to_owned(), problems });
     }
     fill(&mut Import::into(&mut model), &h5, three)?;
     Ok(model)
@@ -69,71 +69,137 @@ impl Import<'_> {
     /// If the file is none of these, or has not exactly the tensors of the network; then nothing is
     /// changed.
     pub fn keras(&mut self, path: impl AsRef<Path>) -> Result<(), LoadError> {
-        let (_, mut h5, three) = open(path.as_ref())?;
+        let (_, mut h5, three) = open(path.as_ref(), false)?;
         h5.look(if three { of_keras_3 } else { of_keras_2 })?;
         fill(self, &h5, three)
     }
 }
 
-/// The description of the layers if there is one, the weights, and whether they are Keras 3's.
-fn open(path: &Path) -> Result<(Option<String>, H5, bool), LoadError> {
+/// The description of the layers if there is one and it is asked for, the weights, and whether they
+/// are Keras 3's.
+fn open(path: &Path, layers: bool) -> Result<(Option<Description>, H5, bool), LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(read)?;
     let mut magic = [0; 4];
     let length = file.read(&mut magic).map_err(read)?;
     if magic[..length] == *b"PK\x03\x04" {
         file.seek(SeekFrom::Start(0)).map_err(read)?;
-        let (text, weights) = unzip(path, file)?;
-        return Ok((Some(text), H5::of(path, weights)?, true));
+        let (description, weights) = unzip(file, layers).map_err(|reason| LoadError::Format {
+            path: path.to_owned(),
+            expected: "a .keras file",
+            reason,
+        })?;
+        return Ok((description, H5::of(path, weights)?, true));
     }
     drop(file);
     let h5 = H5::open(path)?;
     let three = h5.has_group("layers")? && !h5.has_group("model_weights")?;
-    let text = if three { None } else { h5.text("model_config")? };
-    Ok((text, h5, three))
+    let text = if three || !layers { None } else { h5.text("model_config")? };
+    let Some(text) = text else { return Ok((None, h5, three)) };
+    if text.len() > DESCRIPTION {
+        let reason = format!("its layers are described in {} bytes", text.len());
+        let expected = "a model of Keras";
+        return Err(LoadError::Format { path: path.to_owned(), expected, reason });
+    }
+    // What says nothing is older than what says so.
+    let keras = h5.text("keras_version")?.unwrap_or_else(|| "1".to_owned());
+    Ok((Some(Description { text, keras: Some(keras) }), h5, three))
 }
 
-/// `config.json` and the weights. No part is larger than the file: Keras stores them as they are.
-fn unzip(path: &Path, file: File) -> Result<(String, Vec<u8>), LoadError> {
-    let wrong = |reason: String| LoadError::Format {
-        path: path.to_owned(),
-        expected: "a .keras file",
-        reason,
+/// The layers, if they are asked for, and where the weights lie: Keras stores them as they are, and
+/// there they stay. What is deflated is unpacked, and is then not much larger than the file.
+fn unzip(file: File, layers: bool) -> Result<(Option<Description>, Bytes), String> {
+    let size = file.metadata().map_err(|e| e.to_string())?.len();
+    let mut archive = ZipArchive::new(io::BufReader::new(file)).map_err(|e| e.to_string())?;
+    let description = match layers {
+        true => Some(unzip_description(&mut archive)?),
+        false => None,
     };
-    let size = file.metadata().map_err(|e| wrong(e.to_string()))?.len();
-    let mut archive =
-        ZipArchive::new(io::BufReader::new(file)).map_err(|e| wrong(e.to_string()))?;
-    let mut part = |name: &str, limit: u64| {
-        let entry = archive.by_name(name).map_err(|e| wrong(format!("{name}: {e}")))?;
-        let mut bytes = Vec::new();
-        let read = entry.take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|e| wrong(format!("{name}: {e}")))?;
-        match bytes.len() as u64 > limit {
-            true => Err(wrong(format!("{name} has more than {limit} bytes"))),
-            false => Ok(bytes),
+    match stored(&mut archive, size)? {
+        None => Ok((description, Bytes::Memory(part(&mut archive, WEIGHTS, size + UNPACKED)?))),
+        Some((start, length)) => {
+            let file = archive.into_inner().into_inner();
+            Ok((description, Bytes::Disk { file, start, length }))
         }
-    };
-    let config = part("config.json", DESCRIPTION as u64)?;
-    let config = String::from_utf8(config).map_err(|e| wrong(format!("config.json: {e}")))?;
-    Ok((config, part(WEIGHTS, size)?))
+    }
+}
+
+/// `config.json`, and of `metadata.json` the version.
+fn unzip_description(archive: &mut Archive) -> Result<Description, String> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        keras_version: Option<String>,
+    }
+    let config = part(archive, "config.json", DESCRIPTION as u64)?;
+    let text = String::from_utf8(config).map_err(|e| format!("config.json: {e}"))?;
+    let metadata = part(archive, "metadata.json", METADATA)?;
+    let metadata: Metadata =
+        serde_json::from_slice(&metadata).map_err(|e| format!("metadata.json: {e}"))?;
+    Ok(Description { text, keras: metadata.keras_version })
+}
+
+type Archive = ZipArchive<io::BufReader<File>>;
+
+/// The bytes of a part, in no more memory than it says that it has, which is at most `limit`.
+fn part(archive: &mut Archive, name: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let entry = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
+    let length = entry.size();
+    if length > limit {
+        return Err(format!("{name} has {length} bytes, of at most {limit}"));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    entry.take(length + 1).read_to_end(&mut bytes).map_err(|e| format!("{name}: {e}"))?;
+    match bytes.len() as u64 == length {
+        true => Ok(bytes),
+        false => Err(format!("{name} has not the {length} bytes that it says")),
+    }
+}
+
+/// From where on the weights lie in a file of that size, and how long they are, unless they are
+/// compressed. They are read once, because a checksum stands beside them.
+fn stored(archive: &mut Archive, size: u64) -> Result<Option<(u64, u64)>, String> {
+    let wrong = |e: &dyn std::fmt::Display| format!("{WEIGHTS}: {e}");
+    let mut entry = archive.by_name(WEIGHTS).map_err(|e| wrong(&e))?;
+    let (start, length) = (entry.data_start(), entry.size());
+    let start = start.filter(|_| entry.compression() == CompressionMethod::Stored);
+    let Some(start) = start else { return Ok(None) };
+    if start.checked_add(length).is_none_or(|end| end > size) {
+        return Err(format!("{WEIGHTS} ends behind the file"));
+    }
+    let read = io::copy(&mut entry, &mut io::sink()).map_err(|e| wrong(&e))?;
+    match read == length {
+        true => Ok(Some((start, length))),
+        false => Err(format!("{WEIGHTS} has {read} bytes, and says {length}")),
+    }
 }
 
 fn fill(import: &mut Import<'_>, h5: &H5, three: bool) -> Result<(), LoadError> {
-    let (network, image) = (import.model.network(), import.model.image_shape());
-    let places = match three {
-        true => Unfolded::of(network, image)?.places(),
-        false => {
-            let mut places = Vec::new();
-            for leaf in leaves(network, image)? {
-                places.extend(leaf.fields.iter().map(|(field, shape)| {
-                    let name = joined(&leaf.path, field);
-                    Place::same(name.clone(), name, *shape)
-                }));
-            }
-            places
-        }
-    };
+    let places = places(import.model, three)?;
     import.fill(&places, h5, |_| false)
+}
+
+/// Where the tensors of the model stand in a file of Keras.
+fn places(model: &Model, three: bool) -> Result<Vec<Place>, LoadError> {
+    Ok(match three {
+        true => Unfolded::of(model.network(), model.image_shape())?.places(),
+        false => Place::all_of(model.network()),
+    })
+}
+
+/// All in which the file differs from a network that has more numbers than it: one that was not made
+/// in full.
+fn too_few(model: &Model, wanted: &Wanted, h5: &H5, three: bool) -> Result<Vec<String>, LoadError> {
+    let mut unfolded = Unfolded::of(model.network(), model.image_shape())?;
+    unfolded.ask_for(&wanted.params());
+    let mut places = unfolded.places();
+    if !three {
+        // Keras 2 calls them as they are called here.
+        places.iter_mut().for_each(|place| place.name = place.field().unwrap_or_default().into());
+    }
+    let mut problems = differences(&places, h5, |_| false);
+    let (found, wanted) = (h5.numbers(), wanted.numbers());
+    problems.push(format!("the layers have {wanted} numbers, the file at most {found}"));
+    Ok(problems)
 }
 
 /// Keras 3's names as they are; what optimizers and generators of random numbers keep is not asked

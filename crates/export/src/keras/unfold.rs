@@ -60,6 +60,21 @@ impl Unfolded {
         places
     }
 
+    /// Gives the layers that were not made, because a file has too few numbers, what they asked for.
+    pub(super) fn ask_for(&mut self, params: &[(String, Shape)]) {
+        for node in &mut self.nodes {
+            let asked = params.iter().filter_map(|(path, shape)| {
+                let (layer, field) = path.rsplit_once('.')?;
+                (layer == node.path).then(|| (field.to_owned(), *shape))
+            });
+            let asked: Vec<(String, Shape)> = asked.collect();
+            let made = |(_, shape): &(String, Shape)| !shape.is_empty();
+            if asked.len() > node.fields.len() || !node.fields.iter().all(made) {
+                node.fields = asked;
+            }
+        }
+    }
+
     /// Numbers the layers of each class in the order in which Keras has them: by how far they are
     /// from the output, those that are equally far in the order in which a walk back from the
     /// output meets them.
