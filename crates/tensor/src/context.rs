@@ -85,6 +85,16 @@ impl Context {
     pub fn published_step(&self) -> GpuView<'_, StepScalars> {
         self.published.as_ref().expect("a context on a GPU").view(1)
     }
+
+    /// Where on a GPU the memory lies that verbs are lent, and how long it is: the scratch, the sums,
+    /// the published step. A recorded step works on these very places: once one has moved, it is not
+    /// to be launched any more. Zeros on the CPU.
+    #[must_use]
+    pub fn places(&self) -> [(u64, usize); 3] {
+        let published = self.published.as_ref().map(|published| published.view::<StepScalars>(1));
+        let published = published.map_or((0, 0), |view| (view.pointer(), view.len()));
+        [self.workspace.scratch.memory.place(), self.sums.place(), published]
+    }
 }
 
 /// What a CPU engine may use besides its arguments.
