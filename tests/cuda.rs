@@ -95,9 +95,17 @@ fn a_gpu_learns_what_the_cpu_learns() {
     let Some(gpu) = gpu() else { return };
     let (expected, _) = run(model(&Device::Cpu), 3, None);
     let (found, _) = run(model(&Device::Cuda(gpu)), 3, None);
-    for (found, expected) in found.iter().zip(&expected) {
-        // Nine updates amplify what rounding differs by.
-        assert!((found - expected).abs() < 2e-3 * expected.abs().max(0.1), "{found} {expected}");
+    assert_eq!(found.len(), expected.len());
+    for (column, (found, expected)) in found.chunks(3).zip(expected.chunks(3)).enumerate() {
+        for (found, expected) in found.iter().zip(expected) {
+            // Nine updates amplify what rounding differs by. An accuracy jumps where an image lies
+            // between two classes: by that image.
+            let most = match column % 2 {
+                0 => 1e-3 * expected.abs(),
+                _ => 1.0 / IMAGES as f64 + 1e-9,
+            };
+            assert!((found - expected).abs() <= most, "column {column}: {found} {expected}");
+        }
     }
 }
 
