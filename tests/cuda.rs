@@ -5,7 +5,7 @@ use gradus::data::{DataLoader, InMemory, Source, flow};
 use gradus::layers::Sequential;
 use gradus::prelude::*;
 use gradus::tensor::gpu::Gpu;
-use gradus::tensor::{Fields, Path};
+use gradus::tensor::{FieldMut, Fields, Path};
 use gradus::train::{Checkpoint, Verbosity};
 use gradus_testing::{Cases, gpu};
 use ndarray::{Array4, ArrayView3, ArrayViewMut3};
@@ -73,11 +73,17 @@ fn run(mut model: Model, epochs: u32, checkpoint: Option<Checkpoint>) -> (Vec<f6
     for name in ["loss", "accuracy", "val_loss", "val_accuracy"] {
         losses.extend(history.column(name).expect("a column").iter().map(|v| v.expect("a value")));
     }
+    let numbers = numbers_of(&model);
+    (losses, numbers)
+}
+
+/// All that the network has.
+fn numbers_of(model: &Model) -> Vec<f32> {
     let mut numbers = Vec::new();
     model.network().visit(&mut Path::default(), &mut |_, field| {
         numbers.extend_from_slice(&field.value().numbers::<f32>());
     });
-    (losses, numbers)
+    numbers
 }
 
 fn bits(numbers: &[f32]) -> Vec<u32> {
@@ -89,9 +95,17 @@ fn a_gpu_learns_what_the_cpu_learns() {
     let Some(gpu) = gpu() else { return };
     let (expected, _) = run(model(&Device::Cpu), 3, None);
     let (found, _) = run(model(&Device::Cuda(gpu)), 3, None);
-    for (found, expected) in found.iter().zip(&expected) {
-        // Nine updates amplify what rounding differs by.
-        assert!((found - expected).abs() < 2e-3 * expected.abs().max(0.1), "{found} {expected}");
+    assert_eq!(found.len(), expected.len());
+    for (column, (found, expected)) in found.chunks(3).zip(expected.chunks(3)).enumerate() {
+        for (found, expected) in found.iter().zip(expected) {
+            // Nine updates amplify what rounding differs by. An accuracy jumps where an image lies
+            // between two classes: by that image.
+            let most = match column % 2 {
+                0 => 1e-3 * expected.abs(),
+                _ => 1.0 / IMAGES as f64 + 1e-9,
+            };
+            assert!((found - expected).abs() <= most, "column {column}: {found} {expected}");
+        }
     }
 }
 
@@ -107,6 +121,80 @@ fn recorded_steps_and_single_kernels_give_the_same_bits() {
     assert_eq!(bits(&recorded.1), bits(&eager.1));
     let again = run(model(&device), 3, None);
     assert_eq!(bits(&recorded.1), bits(&again.1), "a second run");
+}
+
+/// Two epochs: the second is of recorded steps, where steps are recorded.
+fn fit_once(model: &mut Model) {
+    let fit = Fit { epochs: 2, verbose: Verbosity::Silent, ..Fit::default() };
+    model.fit(&mut data(), fit).expect("two epochs");
+}
+
+/// All that the network has, after `between` two runs: of a model that records its steps, and of
+/// one that does not.
+fn recorded_and_eager(device: &Device, between: impl Fn(&mut Model)) -> [Vec<u32>; 2] {
+    [true, false].map(|graphs| {
+        let mut model = model(device);
+        model.set_graphs(graphs);
+        fit_once(&mut model);
+        between(&mut model);
+        fit_once(&mut model);
+        bits(&numbers_of(&model))
+    })
+}
+
+#[test]
+fn a_recorded_step_outlives_no_scratch_memory() {
+    let Some(gpu) = gpu() else { return };
+    let [recorded, eager] = recorded_and_eager(&Device::Cuda(gpu), |model| {
+        // More images than a batch of training has: the scratch grows, and moves.
+        let answers = model.predict(Array4::zeros((96, SIDE, SIDE, 3)).view());
+        assert_eq!(answers.expect("answers").dim(), (96, 2));
+    });
+    assert!(recorded == eager, "other bits than without recording");
+}
+
+#[test]
+fn what_is_frozen_or_replaced_through_its_fields_counts_for_recorded_steps() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu);
+    let kernel = |model: &Model| {
+        let mut found = Vec::new();
+        model.network().visit(&mut Path::default(), &mut |path, field| {
+            if path.as_str() == "dense.kernel" {
+                found = bits(&field.value().numbers::<f32>());
+            }
+        });
+        found
+    };
+    let freeze = |model: &mut Model| {
+        model.fields_mut().visit_mut(&mut Path::default(), &mut |path, field| {
+            if let (true, FieldMut::Param(param)) = (path.as_str().starts_with("dense."), field) {
+                param.frozen = true;
+            }
+        });
+    };
+    let mut frozen = model(&device);
+    fit_once(&mut frozen);
+    freeze(&mut frozen);
+    let before = kernel(&frozen);
+    fit_once(&mut frozen);
+    assert!(!before.is_empty());
+    assert!(kernel(&frozen) == before, "a frozen kernel moved");
+    let [recorded, eager] = recorded_and_eager(&device, freeze);
+    assert!(recorded == eager, "frozen on the way: other bits");
+    // A copy of each tensor, in another place and with another sign.
+    let replace = |model: &mut Model| {
+        model.fields_mut().visit_mut(&mut Path::default(), &mut |path, field| {
+            if path.as_str() == "dense.kernel" {
+                let value = field.into_value();
+                let numbers: Vec<f32> = value.numbers::<f32>().iter().map(|v| -v).collect();
+                *value = value.clone();
+                value.write(&numbers);
+            }
+        });
+    };
+    let [recorded, eager] = recorded_and_eager(&device, replace);
+    assert!(recorded == eager, "replaced on the way: other bits");
 }
 
 #[test]

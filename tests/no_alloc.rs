@@ -1,11 +1,12 @@
-//! After two steps nothing is allocated any more: a counting allocator watches the third.
+//! After two steps nothing is allocated any more: a counting allocator watches the third. Nor is it
+//! on the host of a GPU once steps are recorded.
 
 use gradus::layers::{Regularizer, Tally};
 use gradus::optim::{Clip, Optimizer};
 use gradus::prelude::*;
 use gradus::tensor::Shape;
 use gradus::train::{Batch, Step};
-use gradus_testing::Cases;
+use gradus_testing::{Cases, gpu};
 use ndarray::{Array2, Array4, s};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,8 +57,9 @@ fn branched() -> Sequential {
         .add(Dense::new(2).activation(Activation::Softmax))
 }
 
-/// Allocations of each of five steps, and of judging after each.
+/// Allocations on the host in each of seven steps, and of judging after each.
 fn allocations(
+    device: &Device,
     mut network: Sequential,
     optimizer: impl Optimizer + 'static,
     [n, side]: [usize; 2],
@@ -67,8 +69,8 @@ fn allocations(
     let images = images.expect("as many pixels");
     let targets = Array2::from_shape_fn((n, 2), |(i, k)| f32::from(u8::from(i % 2 == k)));
     let input = Shape::new(&[n, side, side, 3]);
-    network.build_on(input, &Device::Cpu, 1).expect("the layers fit");
-    let mut context = Context::new(Device::Cpu, 2);
+    network.build_on(input, device, 1).expect("the layers fit");
+    let mut context = Context::new(device.clone(), 2);
     context.step.learning_rate = 1e-3;
     let mut loss = CategoricalCrossentropy::new();
     network.split_head(|head| gradus::layers::Loss::take_logits(&mut loss, head));
@@ -76,13 +78,15 @@ fn allocations(
         .expect("fits");
     let whole = Batch::new(images.view(), targets.view());
     let short = Batch::new(images.slice(s![..4, .., .., ..]), targets.slice(s![..4, ..]));
-    let (mut tally, mut counts) = (Tally::default(), Vec::with_capacity(5));
-    for batch in [&whole, &short, &whole, &short, &whole] {
+    let (mut tally, mut counts) = (Tally::default(), Vec::with_capacity(7));
+    for batch in [&whole, &short, &whole, &short, &whole, &short, &whole] {
         let before = COUNT.load(Ordering::Relaxed);
         step.train(&mut network, &mut context, batch, &mut tally);
         step.evaluate(&network, &mut context, batch, &mut tally);
         counts.push(COUNT.load(Ordering::Relaxed) - before);
+        context.check().expect("a sound device");
     }
+    tally.collect(&mut context);
     assert!(tally.loss().is_finite());
     counts
 }
@@ -90,9 +94,13 @@ fn allocations(
 /// One test: the counter sees every thread.
 #[test]
 fn a_step_in_steady_state_allocates_nothing() {
-    let counts = allocations(models::dogs_vs_cats(), RMSprop::default(), [6, 48]);
-    assert_eq!(counts[2..], [0, 0, 0], "allocations in each step: {counts:?}");
-    let adam = Adam::new().clip(Clip::GlobalNorm(1.0)).weight_decay(1e-4);
-    let counts = allocations(branched(), adam, [6, 20]);
-    assert_eq!(counts[2..], [0, 0, 0], "allocations in each step with branches: {counts:?}");
+    let counts = allocations(&Device::Cpu, models::dogs_vs_cats(), RMSprop::default(), [6, 48]);
+    assert_eq!(counts[2..], [0; 5], "allocations in each step: {counts:?}");
+    let adam = || Adam::new().clip(Clip::GlobalNorm(1.0)).weight_decay(1e-4);
+    let counts = allocations(&Device::Cpu, branched(), adam(), [6, 20]);
+    assert_eq!(counts[2..], [0; 5], "allocations in each step with branches: {counts:?}");
+    let Some(gpu) = gpu() else { return };
+    // The first step of a size works, the second is recorded, from the third on it is replayed.
+    let counts = allocations(&Device::Cuda(gpu), branched(), adam(), [6, 20]);
+    assert_eq!(counts[4..], [0; 3], "allocations in each step on a GPU: {counts:?}");
 }

@@ -24,6 +24,7 @@ static const Named errors[] = {
     {LAUNCH_OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
     {LAUNCH_TIMEOUT, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"},
     {ILLEGAL_INSTRUCTION, "CUDA_ERROR_ILLEGAL_INSTRUCTION", "an illegal instruction was encountered"},
+    {CONTEXT_IS_DESTROYED, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
     {MISALIGNED_ADDRESS, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
@@ -33,14 +34,36 @@ static const Named errors[] = {
     {CAPTURE_ISOLATION, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
     {CAPTURE_IMPLICIT, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "operation would make the legacy stream depend on a capturing blocking stream"},
     {CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
+    {CAPTURE_WRONG_THREAD, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread"},
 };
 static const Named* error_of(CUresult code) {
     for (const Named& e : errors)
         if (e.code == code) return &e;
     return nullptr;
 }
-// What cuda.h calls CU_DEVICE_ATTRIBUTE_...; 0 for the rest.
-static int attribute(int which) {
+CUresult no_context() {
+    if (!current) return INVALID_CONTEXT;
+    return context.references ? SUCCESS : CONTEXT_IS_DESTROYED;
+}
+static int from_environment(const char* name, int otherwise) {
+    const char* text = getenv(name);
+    const int number = text ? atoi(text) : 0;
+    return number ? number : otherwise;
+}
+static int generation = from_environment("GRADUS_CUDA_EMU_CAPABILITY", 90), pools = 1;
+int capability() { return generation; }
+// Where devices before 8.0 have less.
+static int turing(int which) {
+    switch (which) {
+    case 39: return 1024;      // MAX_THREADS_PER_MULTIPROCESSOR
+    case 81: case 97: return 65536; // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, _PER_BLOCK_OPTIN
+    case 106: return 16;       // MAX_BLOCKS_PER_MULTIPROCESSOR
+    case 111: case 127: return 0; // RESERVED_SHARED_MEMORY_PER_BLOCK, TENSOR_MAP_ACCESS_SUPPORTED
+    default: return -1;
+    }
+}
+int attribute(int which) {
+    if (const int less = turing(which); generation < 80 && less >= 0) return less;
     switch (which) {
     case 1: return 1024;        // MAX_THREADS_PER_BLOCK
     case 2: case 3: return 1024; // MAX_BLOCK_DIM_X, _Y
@@ -57,15 +80,15 @@ static int attribute(int which) {
     case 38: return 50 << 20;   // L2_CACHE_SIZE
     case 39: return 2048;       // MAX_THREADS_PER_MULTIPROCESSOR
     case 41: return 1;          // UNIFIED_ADDRESSING
-    case 75: return 9;          // COMPUTE_CAPABILITY_MAJOR
-    case 76: return 0;          // COMPUTE_CAPABILITY_MINOR
+    case 75: return generation / 10; // COMPUTE_CAPABILITY_MAJOR
+    case 76: return generation % 10; // COMPUTE_CAPABILITY_MINOR
     case 78: return 1;          // STREAM_PRIORITIES_SUPPORTED
     case 81: return 233472;     // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
     case 97: return 232448;     // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
     case 106: return 32;        // MAX_BLOCKS_PER_MULTIPROCESSOR
     case 111: return 1024;      // RESERVED_SHARED_MEMORY_PER_BLOCK
-    case 115: return 1;         // MEMORY_POOLS_SUPPORTED
-    case 127: return 1;         // TENSOR_MAP_ACCESS_SUPPORTED
+    case 115: return pools;     // MEMORY_POOLS_SUPPORTED
+    case 127: return generation >= 90; // TENSOR_MAP_ACCESS_SUPPORTED
     default: return 0;
     }
 }
@@ -125,8 +148,8 @@ EMU_API CUresult cuDevicePrimaryCtxRelease_v2(int) {
 }
 EMU_API CUresult cuCtxSetCurrent(void* c) { current = c; return SUCCESS; }
 EMU_API CUresult cuCtxGetCurrent(void** c) { *c = current; return SUCCESS; }
-EMU_API CUresult cuCtxGetDevice(int* device) { *device = 0; return SUCCESS; }
-EMU_API CUresult cuCtxSetFlags(unsigned) { return SUCCESS; }
+EMU_API CUresult cuCtxGetDevice(int* device) { EMU_ENTER_CONTEXT; *device = 0; return SUCCESS; }
+EMU_API CUresult cuCtxSetFlags(unsigned) { EMU_ENTER_CONTEXT; return SUCCESS; }
 EMU_API CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) { *least = 0; *greatest = -5; return SUCCESS; }
 EMU_API CUresult cuCtxSynchronize() {
     EMU_ENTER_SOUND;
@@ -148,6 +171,8 @@ EMU_API void emu_schedule(int order, int greedy, int lazy, int checked, unsigned
     schedule.seed = seed;
 }
 EMU_API void emu_set_memory(size_t bytes) { EMU_ENTER; memory_size = bytes; }
+EMU_API void emu_set_capability(int number) { EMU_ENTER; generation = number; }
+EMU_API void emu_set_memory_pools(int supported) { EMU_ENTER; pools = supported; }
 EMU_API size_t emu_fault_count() { EMU_ENTER; return faults.size(); }
 struct RawFault {
     int kind;

@@ -19,6 +19,14 @@ static size_t memory_from_environment() {
 }
 size_t memory_size = memory_from_environment();
 
+// The pool keeps what was given back, up to a threshold, until somebody else needs it. As a whole: what
+// came by cuMemAlloc is counted with it.
+static uint64_t threshold = 0;
+static int64_t reserved = 0;
+static int64_t hold() {
+    const int64_t kept = (int64_t)std::min<uint64_t>(threshold, (uint64_t)reserved);
+    return reserved = std::max(counts.used, kept);
+}
 static bool fits(size_t n) { return n <= memory_size && (size_t)counts.used <= memory_size - n; }
 
 static CUresult allocate(CUdeviceptr* p, size_t n) {
@@ -41,6 +49,7 @@ static CUresult allocate(CUdeviceptr* p, size_t n) {
     ++counts.live;
     counts.used += (int64_t)n;
     counts.peak = std::max(counts.peak, counts.used);
+    hold();
     return SUCCESS;
 }
 static CUresult release(CUdeviceptr p) {
@@ -128,7 +137,7 @@ static CUresult on_device(CUdeviceptr to, CUdeviceptr from, size_t n, void* stre
 
 using namespace emu;
 
-EMU_API CUresult cuMemAlloc_v2(CUdeviceptr* p, size_t n) { EMU_ENTER_SOUND; return allocate(p, n); }
+EMU_API CUresult cuMemAlloc_v2(CUdeviceptr* p, size_t n) { EMU_ENTER_UNRECORDED; return allocate(p, n); }
 EMU_API CUresult cuMemAllocAsync(CUdeviceptr* p, size_t n, void* stream) {
     EMU_ENTER_SOUND;
     if (stream_of(stream)->capturing) return CAPTURE_UNSUPPORTED;
@@ -137,14 +146,14 @@ EMU_API CUresult cuMemAllocAsync(CUdeviceptr* p, size_t n, void* stream) {
 }
 EMU_API CUresult cuMemAllocFromPoolAsync(CUdeviceptr* p, size_t n, void*, void* stream) { return cuMemAllocAsync(p, n, stream); }
 EMU_API CUresult cuMemFree_v2(CUdeviceptr p) {
-    EMU_ENTER;
+    EMU_ENTER_CONTEXT;
     if (!p) return SUCCESS;
     drain_all();
     const CUresult result = release(p);
     return context.error ? context.error : result;
 }
 EMU_API CUresult cuMemFreeAsync(CUdeviceptr p, void* stream) {
-    EMU_ENTER;
+    EMU_ENTER_CONTEXT;
     if (!p) return SUCCESS;
     if (stream_of(stream)->capturing) return CAPTURE_UNSUPPORTED;
     const CUresult result = put(stream, [=] { return release(p); }, true);
@@ -154,29 +163,47 @@ EMU_API CUresult cuMemGetInfo_v2(size_t* available, size_t* total) {
     EMU_ENTER_SOUND;
     drain_all();
     *total = memory_size;
-    *available = (size_t)counts.used < memory_size ? memory_size - (size_t)counts.used : 0;
+    const size_t taken = (size_t)hold();
+    *available = taken < memory_size ? memory_size - taken : 0;
     return SUCCESS;
 }
-EMU_API CUresult cuDeviceGetDefaultMemPool(void** pool, int) { *pool = &allocations; return SUCCESS; }
+EMU_API CUresult cuDeviceGetDefaultMemPool(void** pool, int) {
+    *pool = &allocations;
+    return attribute(115) ? SUCCESS : NOT_SUPPORTED;
+}
 EMU_API CUresult cuDeviceGetMemPool(void** pool, int) { *pool = &allocations; return SUCCESS; }
-EMU_API CUresult cuMemPoolSetAttribute(void*, int, void*) { return SUCCESS; }
+EMU_API CUresult cuMemPoolSetAttribute(void*, int which, void* value) {
+    EMU_ENTER;
+    if (which == 4) threshold = *(uint64_t*)value; // RELEASE_THRESHOLD
+    return SUCCESS;
+}
 EMU_API CUresult cuMemPoolGetAttribute(void*, int which, void* value) {
     EMU_ENTER;
-    const bool current = which == 5 || which == 7, high = which == 6 || which == 8; // reserved and used
-    *(uint64_t*)value = current ? (uint64_t)counts.used : high ? (uint64_t)counts.peak : 0;
+    uint64_t* to = (uint64_t*)value;
+    switch (which) {
+    case 4: *to = threshold; break;
+    case 5: *to = (uint64_t)hold(); break;                  // RESERVED_MEM_CURRENT
+    case 7: *to = (uint64_t)counts.used; break;             // USED_MEM_CURRENT
+    case 6: case 8: *to = (uint64_t)counts.peak; break;     // RESERVED_MEM_HIGH, USED_MEM_HIGH
+    default: *to = 0;
+    }
     return SUCCESS;
 }
-EMU_API CUresult cuMemPoolTrimTo(void*, size_t) { return SUCCESS; }
+EMU_API CUresult cuMemPoolTrimTo(void*, size_t kept) {
+    EMU_ENTER;
+    reserved = std::max(counts.used, std::min(reserved, (int64_t)kept));
+    return SUCCESS;
+}
 
 EMU_API CUresult cuMemHostAlloc(void** p, size_t n, unsigned) {
-    EMU_ENTER_SOUND;
+    EMU_ENTER_UNRECORDED;
     *p = n ? aligned_alloc(PAGE, (n + PAGE - 1) / PAGE * PAGE) : nullptr;
     if (!*p) return n ? OUT_OF_MEMORY : INVALID_VALUE;
     pinned[(uintptr_t)*p] = n;
     return SUCCESS;
 }
 EMU_API CUresult cuMemFreeHost(void* p) {
-    EMU_ENTER;
+    EMU_ENTER_CONTEXT;
     if (!p) return SUCCESS;
     drain_all(); // a copy may still be on its way
     if (!pinned.erase((uintptr_t)p)) return INVALID_VALUE;

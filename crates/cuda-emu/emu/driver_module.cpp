@@ -9,11 +9,12 @@ namespace emu {
 struct Module { std::string ptx; }; // empty: taken on trust
 struct Function {
     const Kernel* kernel;
-    int most_dynamic = 49152;
     unsigned most_threads;
+    int fixed;        // bytes of static shared memory, where the PTX tells
+    int most_dynamic; // and of dynamic
 };
 struct alignas(64) Value { unsigned char bytes[64]; }; // a parameter starts where one of any type may
-static constexpr int HOPPER_DYNAMIC = 232448;
+static constexpr int UNASKED = 49152; // static and dynamic shared memory together, before more is asked for
 
 // ".param .u64 .ptr .align 1 name" or ".param .align 8 .b8 name[24]"
 static size_t parameter_size(const std::string& declaration) {
@@ -25,7 +26,24 @@ static size_t parameter_size(const std::string& declaration) {
             if (declaration.find(std::string(type) + bits) != std::string::npos) return size;
     return 4;
 }
-struct Declared { bool found = false; std::vector<size_t> sizes; unsigned most_threads = 0; };
+// The sum of ".shared .align 4 .b8 name[256];" in the body, and of those before it that the body names.
+static size_t static_shared(const std::string& ptx, size_t body) {
+    const size_t close = std::min(ptx.find("\n}", body), ptx.size());
+    const std::string code = ptx.substr(body, close - body);
+    size_t bytes = 0;
+    for (size_t p = 0; (p = ptx.find(".shared .align ", p)) < close; ++p) {
+        const std::string line = ptx.substr(p, ptx.find(';', p) - p);
+        const size_t name = line.rfind(' ') + 1, bracket = line.find('[', name);
+        const size_t opened = ptx.rfind("\n{", p), closed = ptx.rfind("\n}", p);
+        const bool outside = opened == std::string::npos || (closed != std::string::npos && closed > opened);
+        if (outside ? code.find(line.substr(name, bracket - name)) == std::string::npos : p < body) continue;
+        const size_t size = bracket == std::string::npos ? parameter_size(line) : (size_t)atoi(line.c_str() + bracket + 1);
+        const size_t align = (size_t)atoi(line.c_str() + 15);
+        if (size) bytes = (bytes + align - 1) / align * align + size; // 0: what is dynamic
+    }
+    return bytes;
+}
+struct Declared { bool found = false; std::vector<size_t> sizes; unsigned most_threads = 0; size_t shared = 0; };
 static Declared declared(const std::string& ptx, const std::string& name) {
     Declared entry;
     const size_t at = ptx.find(".entry " + name + "(");
@@ -44,6 +62,7 @@ static Declared declared(const std::string& ptx, const std::string& name) {
         sscanf(list.c_str(), "%u , %u , %u", &x, &y, &z);
         entry.most_threads = x * y * z;
     }
+    entry.shared = static_shared(ptx, body);
     return entry;
 }
 static CUresult complain(const std::string& kernel, const std::string& what, CUresult result) {
@@ -75,7 +94,8 @@ static CUresult check_launch(const Function& f, const dim3& grid, const dim3& bl
     if (threads > f.most_threads)
         return bad_launch(f.kernel, "the block " + triple(block) + " exceeds the kernel's __launch_bounds__ of " + std::to_string(f.most_threads), INVALID_VALUE);
     if ((int64_t)dynamic > f.most_dynamic)
-        return bad_launch(f.kernel, std::to_string(dynamic) + " bytes of dynamic shared memory; the function may have " + std::to_string(f.most_dynamic) +
+        return bad_launch(f.kernel, std::to_string(dynamic) + " bytes of dynamic shared memory; beside " + std::to_string(f.fixed) +
+                          " of static, the function may have " + std::to_string(f.most_dynamic) +
                           " (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)", INVALID_VALUE);
     if (!f.kernel->variants[0].call || !f.kernel->variants[1].call) return NOT_FOUND;
     return SUCCESS;
@@ -84,10 +104,20 @@ static CUresult check_launch(const Function& f, const dim3& grid, const dim3& bl
 
 using namespace emu;
 
+// Whether the device can run PTX for that architecture: an older one, or its very own with an a.
+static bool runs(const char* ptx) {
+    const char* at = strstr(ptx, "\n.target sm_");
+    if (!at) return true;
+    char* end;
+    const long target = strtol(at + 12, &end, 10);
+    return *end == 'a' ? target == capability() : target <= capability();
+}
 EMU_API CUresult cuModuleLoadData(void** module, const void* image) {
-    EMU_ENTER_SOUND;
+    EMU_ENTER_UNRECORDED;
     const char* text = (const char*)image;
     const bool binary = !memcmp(text, "\x7f" "ELF", 4) || !memcmp(text, "\x50\xed\x55\xba", 4); // cubin, fatbin
+    if (!binary && !runs(text)) return INVALID_PTX;
+    ++counts.modules;
     *module = new Module{!binary && strstr(text, ".entry") ? text : ""};
     return SUCCESS;
 }
@@ -102,12 +132,18 @@ EMU_API CUresult cuModuleLoad(void** module, const char* path) {
     text.append(4, '\0');
     return cuModuleLoadData(module, text.data());
 }
-EMU_API CUresult cuModuleUnload(void* module) { EMU_ENTER; delete (Module*)module; return SUCCESS; }
+EMU_API CUresult cuModuleUnload(void* module) {
+    EMU_ENTER_CONTEXT;
+    --counts.modules;
+    delete (Module*)module;
+    return SUCCESS;
+}
 EMU_API CUresult cuModuleGetFunction(void** function, void* module, const char* name) {
-    EMU_ENTER_SOUND;
+    EMU_ENTER_UNRECORDED;
     const Kernel* k = find_kernel(name);
     if (!k) return complain(name, "no .cu file of the workspace has this kernel", NOT_FOUND);
     unsigned most_threads = k->max_threads;
+    int fixed = 0;
     const std::string& ptx = ((Module*)module)->ptx;
     if (!ptx.empty()) {
         const Declared entry = declared(ptx, name);
@@ -115,16 +151,18 @@ EMU_API CUresult cuModuleGetFunction(void** function, void* module, const char* 
         if (entry.sizes != std::vector<size_t>(k->sizes, k->sizes + k->parameters))
             return complain(name, "the module's PTX has " + std::to_string(entry.sizes.size()) + " parameters and the source " +
                             std::to_string(k->parameters) + ", or their sizes differ: generate the PTX anew", NOT_FOUND);
+        fixed = (int)entry.shared;
         if (entry.most_threads) most_threads = std::min(most_threads, entry.most_threads);
     }
-    *function = new Function{k, 49152, most_threads}; // a few bytes each, for as long as the process lives
+    *function = new Function{k, most_threads, fixed, UNASKED - fixed}; // a few bytes each, for as long as the process lives
     return SUCCESS;
 }
 EMU_API CUresult cuFuncSetAttribute(void* function, int which, int value) {
     EMU_ENTER_SOUND;
     if (which != 8) return SUCCESS; // MAX_DYNAMIC_SHARED_SIZE_BYTES
-    if (value < 0 || value > HOPPER_DYNAMIC) return INVALID_VALUE;
-    ((Function*)function)->most_dynamic = value;
+    Function* f = (Function*)function;
+    if (value < 0 || value + f->fixed > attribute(97)) return INVALID_VALUE; // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+    f->most_dynamic = value;
     return SUCCESS;
 }
 EMU_API CUresult cuFuncGetAttribute(int* value, int which, void* function) {
@@ -132,8 +170,9 @@ EMU_API CUresult cuFuncGetAttribute(int* value, int which, void* function) {
     const Function* f = (Function*)function;
     switch (which) {
     case 0: *value = (int)f->most_threads; break; // MAX_THREADS_PER_BLOCK
+    case 1: *value = f->fixed; break;             // SHARED_SIZE_BYTES
     case 4: *value = 32; break;                   // NUM_REGS: unknown here
-    case 5: case 6: *value = 90; break;           // PTX_VERSION, BINARY_VERSION
+    case 5: case 6: *value = capability(); break; // PTX_VERSION, BINARY_VERSION
     case 8: *value = f->most_dynamic; break;
     default: *value = 0;
     }
@@ -144,8 +183,9 @@ EMU_API CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void* 
     EMU_ENTER_SOUND;
     const Function* f = (Function*)function;
     if (threads <= 0 || (unsigned)threads > f->most_threads) return INVALID_VALUE;
-    const int by_threads = 2048 / ((threads + 31) / 32 * 32), by_shared = (int)(233472 / (dynamic + 1024));
-    *blocks = std::min({by_threads, by_shared, 32});
+    const int by_threads = attribute(39) / ((threads + 31) / 32 * 32);
+    const int shared = (int)dynamic + f->fixed + attribute(111), by_shared = shared ? attribute(81) / shared : 32;
+    *blocks = std::min({by_threads, by_shared, attribute(106)});
     return SUCCESS;
 }
 EMU_API CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, void* f, int threads, size_t dynamic, unsigned) {

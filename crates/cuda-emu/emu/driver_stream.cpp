@@ -11,7 +11,7 @@ struct Event {
     Stream* on = nullptr;
     std::shared_ptr<bool> done = std::make_shared<bool>(true);
     std::shared_ptr<double> at = std::make_shared<double>(0); // ms
-    bool captured = false;
+    bool captured = false, blocking = false;
 };
 struct Graph { std::vector<Work> works; };
 
@@ -42,6 +42,15 @@ void drain(Stream* s) {
 bool any_capture() {
     return std::any_of(streams.begin(), streams.end(), [](Stream* s) { return s->capturing; });
 }
+bool break_captures() {
+    bool forbidden = false;
+    for (Stream* s : streams) {
+        const bool all = s->mode == 0, own = s->mode == 1 && s->capturer == std::this_thread::get_id();
+        if (!s->capturing || !(all || own)) continue;
+        forbidden = s->broken = true;
+    }
+    return forbidden;
+}
 void drain_all() {
     for (size_t i = 0; i < streams.size(); ++i) drain(streams[i]);
 }
@@ -64,7 +73,7 @@ EMU_API CUresult cuStreamCreate(void** stream, unsigned flags) {
 }
 EMU_API CUresult cuStreamCreateWithPriority(void** stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
 EMU_API CUresult cuStreamDestroy_v2(void* stream) {
-    EMU_ENTER;
+    EMU_ENTER_CONTEXT;
     Stream* s = stream_of(stream);
     if (s == &null_stream || !known(s)) return INVALID_HANDLE;
     drain(s);
@@ -77,6 +86,7 @@ EMU_API CUresult cuStreamSynchronize(void* stream) {
     Stream* s = stream_of(stream);
     if (!known(s)) return INVALID_HANDLE;
     if (s->capturing) { s->broken = true; return CAPTURE_UNSUPPORTED; }
+    counts.spins += !s->queue.empty();
     drain(s);
     return context.error;
 }
@@ -92,8 +102,14 @@ EMU_API CUresult cuLaunchHostFunc(void* stream, void (*call)(void*), void* data)
 }
 
 // ---- events
-EMU_API CUresult cuEventCreate(void** event, unsigned) { EMU_ENTER_SOUND; *event = new Event; return SUCCESS; }
-EMU_API CUresult cuEventDestroy_v2(void* event) { EMU_ENTER; delete (Event*)event; return SUCCESS; }
+EMU_API CUresult cuEventCreate(void** event, unsigned flags) {
+    EMU_ENTER_SOUND;
+    Event* e = new Event;
+    e->blocking = flags & 1;
+    *event = e;
+    return SUCCESS;
+}
+EMU_API CUresult cuEventDestroy_v2(void* event) { EMU_ENTER_CONTEXT; delete (Event*)event; return SUCCESS; }
 EMU_API CUresult cuEventRecord(void* event, void* stream) {
     EMU_ENTER_SOUND;
     Event* e = (Event*)event;
@@ -113,6 +129,7 @@ EMU_API CUresult cuEventSynchronize(void* event) {
     EMU_ENTER_SOUND;
     Event* e = (Event*)event;
     if (e->captured) return CAPTURED_EVENT;
+    counts.spins += !*e->done && !e->blocking;
     reach(e->done, e->on);
     return context.error;
 }
@@ -141,7 +158,7 @@ EMU_API CUresult cuStreamWaitEvent(void* stream, void* event, unsigned) {
 }
 
 // ---- graphs: the works of a stream, on tape
-EMU_API CUresult cuStreamBeginCapture_v2(void* stream, int) {
+EMU_API CUresult cuStreamBeginCapture_v2(void* stream, int mode) {
     EMU_ENTER_SOUND;
     Stream* s = stream_of(stream);
     if (s == &null_stream) return CAPTURE_UNSUPPORTED; // the legacy stream cannot be captured
@@ -149,6 +166,8 @@ EMU_API CUresult cuStreamBeginCapture_v2(void* stream, int) {
     if (s->capturing) return INVALID_VALUE;
     s->capturing = true;
     s->broken = false;
+    s->mode = mode;
+    s->capturer = std::this_thread::get_id();
     s->tape.clear();
     return SUCCESS;
 }
@@ -157,9 +176,11 @@ EMU_API CUresult cuStreamEndCapture(void* stream, void** graph) {
     Stream* s = stream_of(stream);
     *graph = nullptr;
     if (!s->capturing) return CAPTURE_UNMATCHED;
+    if (s->mode != 2 && s->capturer != std::this_thread::get_id()) return CAPTURE_WRONG_THREAD;
     s->capturing = false;
     if (s->broken) return CAPTURE_INVALIDATED;
     *graph = new Graph{std::move(s->tape)};
+    ++counts.graphs;
     s->tape.clear();
     return SUCCESS;
 }
@@ -172,11 +193,13 @@ EMU_API CUresult cuStreamIsCapturing(void* stream, int* status) {
 EMU_API CUresult cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long) {
     EMU_ENTER_SOUND;
     *executable = new Graph(*(Graph*)graph);
+    ++counts.graphs;
     return SUCCESS;
 }
 EMU_API CUresult cuGraphUpload(void*, void*) { EMU_ENTER_SOUND; return SUCCESS; }
 EMU_API CUresult cuGraphLaunch(void* executable, void* stream) {
     EMU_ENTER_SOUND;
+    if (Stream* s = stream_of(stream); s->capturing) { s->broken = true; return CAPTURE_UNSUPPORTED; }
     ++counts.graph_launches;
     for (const Work& work : ((Graph*)executable)->works)
         if (const CUresult result = put(stream, work.run, work.always)) return result;
@@ -188,5 +211,11 @@ EMU_API CUresult cuGraphGetNodes(void* graph, void** nodes, size_t* n) {
     *n = ((Graph*)graph)->works.size();
     return SUCCESS;
 }
-EMU_API CUresult cuGraphExecDestroy(void* executable) { EMU_ENTER; delete (Graph*)executable; return SUCCESS; }
-EMU_API CUresult cuGraphDestroy(void* graph) { EMU_ENTER; delete (Graph*)graph; return SUCCESS; }
+static CUresult forget(void* graph) {
+    EMU_ENTER;
+    --counts.graphs;
+    delete (Graph*)graph;
+    return SUCCESS;
+}
+EMU_API CUresult cuGraphExecDestroy(void* executable) { return forget(executable); }
+EMU_API CUresult cuGraphDestroy(void* graph) { return forget(graph); }

@@ -45,6 +45,13 @@ pub struct Stats {
     pub used: i64,
     /// The most bytes at any time.
     pub peak: i64,
+    /// Modules loaded and not yet unloaded.
+    pub modules: i64,
+    /// Graphs, recorded and executable ones, that were not yet destroyed.
+    pub graphs: i64,
+    /// Waits for work that was not over by which a core spins: for a stream, or for an event without
+    /// `CU_EVENT_BLOCKING_SYNC`.
+    pub spins: i64,
 }
 
 /// The emulated driver of this process. Everything here is shared by all threads of it: tests that
@@ -175,6 +182,22 @@ impl Emulated {
     pub fn set_memory(&self, bytes: usize) {
         // SAFETY: the type of emu_set_memory.
         unsafe { self.function::<unsafe extern "C" fn(usize)>("emu_set_memory")(bytes) };
+    }
+
+    /// Sets the device's compute capability, and what goes with it: a kernel whose PTX is for a
+    /// newer one is not loaded. The default is 9.0, or what `GRADUS_CUDA_EMU_CAPABILITY` says, 75
+    /// for 7.5.
+    pub fn set_capability(&self, (major, minor): (i32, i32)) {
+        type Set = unsafe extern "C" fn(c_int);
+        // SAFETY: the type of emu_set_capability.
+        unsafe { self.function::<Set>("emu_set_capability")(10 * major + minor) };
+    }
+
+    /// Sets whether the device has memory pools. The default is that it has.
+    pub fn set_memory_pools(&self, supported: bool) {
+        type Set = unsafe extern "C" fn(c_int);
+        // SAFETY: the type of emu_set_memory_pools.
+        unsafe { self.function::<Set>("emu_set_memory_pools")(supported.into()) };
     }
 
     /// The names of all kernels that were compiled in, in no order.

@@ -186,3 +186,116 @@ fn an_unknown_kernel_is_not_found_and_all_of_this_crate_are() {
     assert_eq!(missing, Some(DriverError(Code::CUDA_ERROR_NOT_FOUND)));
     device.emulated.recover();
 }
+
+/// The code of a call of the driver.
+fn code(result: Result<(), DriverError>) -> Option<Code> {
+    result.err().map(|DriverError(code)| code)
+}
+
+#[test]
+fn a_thread_without_a_context_is_told_so() {
+    let Some(device) = device(Schedule::default()) else { return };
+    let stream = device.stream.cu_stream() as usize;
+    let without = move || {
+        let mut pointer = 0;
+        let stream = stream as sys::CUstream;
+        // SAFETY: addresses to write to; the calls are refused, which is the point.
+        unsafe {
+            [
+                code(sys::cuMemAllocAsync(&raw mut pointer, 16, stream).result()),
+                code(sys::cuMemAlloc_v2(&raw mut pointer, 16).result()),
+                code(sys::cuStreamSynchronize(stream).result()),
+                code(sys::cuMemFreeAsync(16, stream).result()),
+                code(result::mem_get_info().map(drop)),
+            ]
+        }
+    };
+    let found = std::thread::spawn(without).join().expect("no panic");
+    assert_eq!(found, [Some(Code::CUDA_ERROR_INVALID_CONTEXT); 5]);
+    assert!(result::mem_get_info().is_ok(), "this thread has one");
+}
+
+#[test]
+fn a_thread_that_records_may_not_do_what_is_unsafe_and_others_may() {
+    let Some(device) = device(Schedule::default()) else { return };
+    let module = device.context.load_module(cudarc::nvrtc::Ptx::from_src("// source")).unwrap();
+    // SAFETY: addresses to write to; a few bytes are left to the process.
+    let calls = |i: usize| unsafe {
+        let (mut pointer, mut host) = (0, std::ptr::null_mut());
+        match i {
+            0 => result::module::load_data(c"// source".as_ptr().cast()).map(drop),
+            1 => module.load_function("emu_fold_f32").map(drop),
+            2 => sys::cuMemAlloc_v2(&raw mut pointer, 16).result(),
+            _ => sys::cuMemHostAlloc(&raw mut host, 16, 0).result(),
+        }
+    };
+    let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+    for call in 0..4 {
+        device.stream.begin_capture(mode).unwrap();
+        let refused = Some(Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+        assert_eq!(code(calls(call)), refused, "call {call}");
+        let ended = device.stream.end_capture(sys::CUgraphInstantiate_flags(0)).map(drop);
+        assert_eq!(code(ended), Some(Code::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED), "call {call}");
+        assert_eq!(code(calls(call)), None, "call {call}, after it");
+    }
+    device.stream.begin_capture(mode).unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            device.context.bind_to_thread().unwrap();
+            (0..4).map(|call| code(calls(call))).collect::<Vec<_>>()
+        });
+        assert_eq!(other.join().expect("no panic"), [None; 4]);
+    });
+    assert!(device.stream.end_capture(sys::CUgraphInstantiate_flags(0)).is_ok());
+}
+
+#[test]
+fn an_older_device_says_so_and_refuses_newer_code() {
+    let Some(device) = device(Schedule::default()) else { return };
+    let attribute = |which| device.context.attribute(which).unwrap();
+    let optin = Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+    let load = |target: &str| {
+        let ptx = format!("//\n.version 7.0\n.target {target}\n.address_size 64\n");
+        code(device.context.load_module(cudarc::nvrtc::Ptx::from_src(ptx)).map(drop))
+    };
+    let refused = Some(Code::CUDA_ERROR_INVALID_PTX);
+    device.emulated.set_capability((7, 5));
+    let older = (device.context.compute_capability().unwrap(), attribute(optin));
+    let loads = ["sm_75", "sm_80", "sm_90a"].map(load);
+    device.emulated.set_capability((9, 0));
+    assert_eq!((older, loads), (((7, 5), 65_536), [None, refused, refused]));
+    assert_eq!(["sm_75", "sm_80", "sm_90a", "sm_100"].map(load), [None, None, None, refused]);
+}
+
+#[test]
+fn static_and_dynamic_shared_memory_share_one_limit() {
+    let Some(device) = device(Schedule::default()) else { return };
+    let entry = ".visible .entry emu_fold_f32(\n.param .u64 a,\n.param .u64 b,\n.param .u32 c\n)";
+    let ptx = format!(
+        "//\n.version 7.0\n.target sm_75\n.shared .align 8 .b8 outside[256];\n{entry}\n{{\n\t.shared \
+         .align 4 .b8 inside[1024];\n\tmov.u32 %r1, outside;\n}}\n"
+    );
+    let module = device.context.load_module(cudarc::nvrtc::Ptx::from_src(ptx)).unwrap();
+    let f = module.load_function("emu_fold_f32").unwrap();
+    let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+    assert_eq!(f.get_attribute(attribute).unwrap(), 1280);
+    let x = device.stream.clone_htod(&[1f32; 4]).unwrap();
+    let mut out = device.stream.alloc_zeros::<f64>(8).unwrap();
+    let mut launch = |bytes| {
+        let mut launch = device.stream.launch_builder(&f);
+        launch.arg(&x).arg(&mut out).arg(&4i32);
+        // SAFETY: the arguments are the kernel's.
+        let launched = unsafe {
+            launch.launch(cudarc::driver::LaunchConfig { shared_mem_bytes: bytes, ..config(1, 32) })
+        };
+        code(launched.map(drop))
+    };
+    let refused = Some(Code::CUDA_ERROR_INVALID_VALUE);
+    assert_eq!([launch(49_152 - 1280), launch(49_152 - 1279)], [None, refused]);
+    let most = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    assert_eq!(code(f.set_attribute(most, 232_448 - 1279)), refused);
+    assert_eq!(code(f.set_attribute(most, 232_448 - 1280)), None);
+    assert_eq!(launch(232_448 - 1280), None);
+    device.stream.synchronize().unwrap();
+    device.emulated.recover();
+}

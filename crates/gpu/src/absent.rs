@@ -17,6 +17,10 @@ pub enum DeviceBuffer {}
 #[derive(Debug)]
 pub enum Feed {}
 
+/// A way of a few numbers to a device. There is none in this build.
+#[derive(Debug)]
+pub enum NumbersFeed {}
+
 /// Work recorded on a device. There is none in this build.
 #[derive(Debug)]
 pub enum Graph {}
@@ -31,6 +35,14 @@ pub enum DeviceInfo {}
 /// Always [`CudaError::NotBuilt`] in this build.
 pub fn devices() -> Result<Vec<DeviceInfo>, CudaError> {
     Err(CudaError::NotBuilt { ordinal: 0 })
+}
+
+impl DeviceInfo {
+    /// The compute capability as NVIDIA writes it.
+    #[must_use]
+    pub fn capability(&self) -> String {
+        match *self {}
+    }
 }
 
 impl fmt::Display for DeviceInfo {
@@ -178,6 +190,19 @@ impl Feed {
 
     /// Lets `fill` write and puts it in the front of `into`.
     pub fn send(&mut self, _: usize, _: impl FnOnce(&mut [u8]), _: &mut DeviceBuffer) {
+        match *self {}
+    }
+}
+
+impl NumbersFeed {
+    /// A way for up to that many bytes.
+    #[must_use]
+    pub fn new(gpu: &Gpu, _: usize) -> Self {
+        match *gpu {}
+    }
+
+    /// Puts the numbers in the front of `into`.
+    pub fn send<T: Copy>(&mut self, _: &[T], _: &mut DeviceBuffer) {
         match *self {}
     }
 }

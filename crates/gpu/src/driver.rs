@@ -1,20 +1,29 @@
 //! The device, through `cudarc`. Nothing here panics where there is no driver: `cudarc` would, at
-//! the first call, and so [`driver_version`] asks for the library before anything else does.
+//! the first call, and so [`driver_version`] asks for the library, and whether all is in it, before
+//! anything else does.
 
 mod buffer;
 mod devices;
+mod event;
 mod feed;
 mod graph;
 mod launch;
+mod numbers;
+mod pinned;
+mod pool;
 mod source;
+mod symbols;
 mod timer;
 
 pub use buffer::DeviceBuffer;
 pub use devices::{DeviceInfo, devices};
 pub use feed::Feed;
 pub use graph::Graph;
+pub use numbers::NumbersFeed;
 
-use buffer::Pinned;
+use event::Event;
+use pinned::Pinned;
+use symbols::driver_version;
 
 use crate::CudaError;
 use cudarc::driver::result::DriverError;
@@ -24,8 +33,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The oldest driver that will do: memory pools, graphs and PTX 8.0 are in it.
-const OLDEST: i32 = 12_000;
 /// The lowest compute capability the kernels are compiled for: Turing, such as a T4.
 const LOWEST: (i32, i32) = (7, 5);
 
@@ -42,6 +49,9 @@ struct Inner {
     loaded: Mutex<HashMap<usize, launch::Function>>,
     /// Modules, by the address of theirs. They live as long as the device is open.
     modules: Mutex<HashMap<usize, launch::LoadedModule>>,
+    /// What the host waits for, asleep.
+    reached: Event,
+    pool: pool::Pool,
     /// The first thing that went wrong where nobody could be told.
     fault: Mutex<Option<CudaError>>,
     allocations: AtomicU64,
@@ -67,10 +77,13 @@ impl Gpu {
         }
         // SAFETY: with one stream there is nothing for events to order; they would break capture.
         unsafe { context.disable_event_tracking() };
+        let pool = pool::Pool::of(&context, &info)?;
         let stream = context.new_stream().map_err(|e| said("making a stream", e))?;
-        keep_freed_memory(&context)?;
+        let reached = Event::new()?;
         Ok(Self(Arc::new(Inner {
             info,
+            reached,
+            pool,
             context,
             stream,
             loaded: Mutex::default(),
@@ -98,13 +111,16 @@ impl Gpu {
         &self.0.info.name
     }
 
-    /// Bytes of memory that are free now, and that there are.
+    /// Bytes of memory that can be had now, and that there are. What was freed and stays with the
+    /// process can be had again.
     ///
     /// # Errors
     /// If the driver does not say.
     pub fn memory(&self) -> Result<(usize, usize), CudaError> {
         self.bind();
-        result::mem_get_info().map_err(|e| said("asking for free memory", e))
+        let (free, total) =
+            result::mem_get_info().map_err(|e| said("asking for free memory", e))?;
+        Ok((free + self.0.pool.idle()?, total))
     }
 
     /// How many blocks of memory were made since the device was opened: what a test of steps that
@@ -132,11 +148,14 @@ impl Gpu {
         self.check()
     }
 
-    /// Waits until all work is done. What went wrong, the next [`Gpu::check`] tells.
+    /// Waits until all work is done. What went wrong, the next [`Gpu::check`] tells. The thread
+    /// sleeps meanwhile: its core may be wanted by those that read images.
     pub fn wait(&self) {
         self.bind();
-        // SAFETY: the stream lives as long as the device is open.
-        let waited = unsafe { result::stream::synchronize(self.stream()) };
+        let reached = &self.0.reached;
+        // SAFETY: the stream and the event live as long as the device is open. If two threads wait at
+        // once, one of them waits for what the other has asked for too.
+        let waited = unsafe { reached.record(self.stream()) }.and_then(|()| reached.wait());
         self.note("waiting for the device", waited);
     }
 
@@ -170,6 +189,25 @@ impl Gpu {
     }
 }
 
+impl Drop for Inner {
+    /// Gives back what belongs to the context, as long as it lives: events, graphs and memory hold
+    /// the device, so that nothing but the stream comes after this.
+    fn drop(&mut self) {
+        let modules = self.modules.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the stream is open; modules are unloaded once, after the last kernel. Of what
+        // goes wrong there is nobody to tell.
+        unsafe {
+            let bound = self.context.bind_to_thread();
+            let _ = bound.and_then(|()| self.reached.record(self.stream.cu_stream()));
+            let _ = self.reached.wait();
+            self.reached.destroy();
+            for (_, module) in modules.drain() {
+                module.unload();
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Gpu").field(&self.0.info).finish()
@@ -184,40 +222,6 @@ impl PartialEq for Gpu {
 }
 
 impl Eq for Gpu {}
-
-/// The version of CUDA that the driver is for, 1000 · major + 10 · minor.
-///
-/// # Errors
-/// If there is no driver, or it is older than [`OLDEST`].
-fn driver_version() -> Result<i32, CudaError> {
-    // SAFETY: opens the library if it is there, which runs the driver's initialisers and no more.
-    if !unsafe { sys::is_culib_present() } {
-        let library = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
-        return Err(CudaError::NoDriver { library });
-    }
-    let mut version = 0;
-    // SAFETY: an i32 to write to; the function is in every driver.
-    let asked = unsafe { sys::cuDriverGetVersion(&raw mut version).result() };
-    asked.map_err(|e| said("asking for the driver's version", e))?;
-    if version < OLDEST {
-        let found = format!("{}.{}", version / 1000, version % 1000 / 10);
-        return Err(CudaError::OldDriver { found, needed: "12.0" });
-    }
-    Ok(version)
-}
-
-/// Freed memory stays with the process, so that the next block is made without the system.
-fn keep_freed_memory(context: &CudaContext) -> Result<(), CudaError> {
-    // SAFETY: the device of an open context.
-    let pool = unsafe { result::device::get_default_mem_pool(context.cu_device()) };
-    let pool = pool.map_err(|e| said("asking for the memory pool", e))?;
-    let mut threshold = u64::MAX;
-    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    // SAFETY: the attribute is a u64, and one is given.
-    let set =
-        unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast()) };
-    set.map_err(|e| said("setting up the memory pool", e))
-}
 
 /// The driver's error in our words.
 fn said(doing: &str, error: DriverError) -> CudaError {

@@ -35,6 +35,18 @@ pub enum CudaError {
         /// The oldest that will do.
         needed: &'static str,
     },
+    /// There is a driver, and it is not whole.
+    #[error(
+        "the NVIDIA driver, for CUDA {found}, has no function {function}, which gradus calls: \
+         install the driver anew or a newer one, and see that no other libcuda comes before it on \
+         the loader's path"
+    )]
+    NoFunction {
+        /// What it lacks.
+        function: &'static str,
+        /// The version of CUDA that the driver says it is for.
+        found: String,
+    },
     /// There is a driver, and no such device.
     #[error("there is no CUDA device {ordinal}: the driver sees {found} of them, counted from 0")]
     NoDevice {
@@ -48,6 +60,28 @@ pub enum CudaError {
         "{name} has compute capability {found}, and the kernels of gradus need {needed} or newer"
     )]
     OldDevice {
+        /// The device.
+        name: String,
+        /// Its compute capability.
+        found: String,
+        /// The lowest that will do.
+        needed: &'static str,
+    },
+    /// The device cannot give memory in the order of the work.
+    #[error(
+        "{name} has no memory pools, which gradus takes its memory from (its \
+         CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED is 0): choose another device, or, if it is a \
+         virtual GPU, one with unified memory switched on"
+    )]
+    NoMemoryPools {
+        /// The device.
+        name: String,
+    },
+    /// The device cannot run this kernel.
+    #[error("{kernel} needs compute capability {needed} or newer, and {name} has {found}")]
+    OldDeviceFor {
+        /// What needs it.
+        kernel: String,
         /// The device.
         name: String,
         /// Its compute capability.

@@ -10,6 +10,7 @@
 //! | [`devices`], [`DeviceInfo`] | is there a GPU, and which? |
 //! | [`Gpu`] | a device that is open: one stream, in which all work goes in order |
 //! | [`DeviceBuffer`], [`Feed`] | memory of the device, and the way of a batch into it |
+//! | [`NumbersFeed`] | the way of a few numbers, such as the learning rate |
 //! | [`GpuView`], [`GpuViewMut`] | numbers on the device, as kernels are given them |
 //! | [`kernels!`], [`Grid`] | kernels, declared once, and how many threads work on them |
 //! | [`Graph`] | work that was recorded once and is started with one call |
@@ -28,9 +29,9 @@ mod absent;
 mod driver;
 
 #[cfg(not(all(feature = "cuda", not(target_family = "wasm"))))]
-pub use absent::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, devices};
+pub use absent::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, NumbersFeed, devices};
 #[cfg(all(feature = "cuda", not(target_family = "wasm")))]
-pub use driver::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, devices};
+pub use driver::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, NumbersFeed, devices};
 pub use error::CudaError;
 pub use kernel::{Grid, Kernel, Module, address};
 pub use view::{Argument, GpuView, GpuViewMut, In, InOut, Out};

@@ -1,7 +1,7 @@
 //! What a call may use besides its arguments.
 
 use crate::{Device, Pool, Precision, Profile, Shape, Spec, Sums, Tensor};
-use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut};
+use gradus_gpu::{CudaError, DeviceBuffer, GpuView, GpuViewMut, NumbersFeed};
 
 /// Device, threads, scratch and the numbers of the current step. One for each thread that trains
 /// or infers. The fields are public so that they can be borrowed separately.
@@ -28,8 +28,8 @@ pub struct Context {
     /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
     /// `true` unless set.
     pub graphs: bool,
-    /// `step` where the kernels of a GPU read it.
-    published: Option<DeviceBuffer>,
+    /// `step` where the kernels of a GPU read it, and the way there.
+    published: Option<(DeviceBuffer, NumbersFeed)>,
 }
 
 impl Context {
@@ -39,7 +39,10 @@ impl Context {
         let (workspace, step) = (Workspace::on(&device, threads), StepScalars::default());
         let published = match &device {
             Device::Cpu => None,
-            Device::Cuda(gpu) => Some(DeviceBuffer::zeroed(gpu, size_of::<StepScalars>())),
+            Device::Cuda(gpu) => {
+                let bytes = size_of::<StepScalars>();
+                Some((DeviceBuffer::zeroed(gpu, bytes), NumbersFeed::new(gpu, bytes)))
+            }
         };
         let sums = Sums::on(&device);
         let (profile, precision) = (None, Precision::F32);
@@ -60,8 +63,8 @@ impl Context {
     /// step. It is not an argument of theirs because a recorded step is launched again and again
     /// with the arguments it was recorded with. Does nothing on the CPU.
     pub fn publish_step(&mut self) {
-        if let Some(published) = &mut self.published {
-            published.upload(&[self.step]);
+        if let Some((published, feed)) = &mut self.published {
+            feed.send(&[self.step], published);
         }
     }
 
@@ -83,7 +86,17 @@ impl Context {
     /// On the CPU.
     #[must_use]
     pub fn published_step(&self) -> GpuView<'_, StepScalars> {
-        self.published.as_ref().expect("a context on a GPU").view(1)
+        self.published.as_ref().expect("a context on a GPU").0.view(1)
+    }
+
+    /// Where on a GPU the memory lies that verbs are lent, and how long it is: the scratch, the sums,
+    /// the published step. A recorded step works on these very places: once one has moved, it is not
+    /// to be launched any more. Zeros on the CPU.
+    #[must_use]
+    pub fn places(&self) -> [(u64, usize); 3] {
+        let published = self.published.as_ref().map(|(at, _)| at.view::<StepScalars>(1));
+        let published = published.map_or((0, 0), |view| (view.pointer(), view.len()));
+        [self.workspace.scratch.memory.place(), self.sums.place(), published]
     }
 }
 

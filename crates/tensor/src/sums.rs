@@ -37,6 +37,12 @@ impl Sums {
         self.memory.as_mut().expect("sums on a GPU").view_mut(Self::LEN)
     }
 
+    /// Where they lie on a GPU, and how many numbers they and the room behind them are.
+    pub(crate) fn place(&self) -> (u64, usize) {
+        let view = self.memory.as_ref().map(|memory| memory.view::<f64>(Self::LEN));
+        view.map_or((0, 0), |view| (view.pointer(), view.len()))
+    }
+
     /// Waits for the kernels before, reads the sums and sets them to 0. Zeros on the CPU, and after
     /// a fault, which `Gpu::check` tells.
     #[must_use]

@@ -126,6 +126,19 @@ impl Tensor {
         }
     }
 
+    /// Where the numbers lie in the memory of a GPU, and how many bytes they are there. Zeros where
+    /// there are none, or they lie on the CPU.
+    #[must_use]
+    pub fn place(&self) -> (u64, usize) {
+        match &self.data {
+            Data::Host(_) => (0, 0),
+            Data::Device(buffer) => {
+                let bytes = buffer.view::<u8>(self.spec.bytes());
+                (bytes.pointer(), bytes.len())
+            }
+        }
+    }
+
     /// The numbers in row-major order, for the kernels of the GPU they lie on.
     ///
     /// # Panics

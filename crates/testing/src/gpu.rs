@@ -20,6 +20,27 @@ pub fn gpu() -> Option<Gpu> {
     Some(Gpu::open(0).expect("a device that opened before"))
 }
 
+/// An emulated device of that compute capability, for good: for a test that has a process of its own.
+/// None, saying why, where there is a real one or none is emulated.
+#[must_use]
+pub fn older_gpu(capability: (i32, i32)) -> Option<Gpu> {
+    let found = gpu()?;
+    match gradus_cuda_emu::install() {
+        Ok(emulated) if found.name() == EMULATED => {
+            drop(found);
+            emulated.set_capability(capability);
+            Some(Gpu::open(0).expect("a device that opened before"))
+        }
+        _ => {
+            say(&format!("skipped: {} is not emulated", found.name()));
+            None
+        }
+    }
+}
+
+/// What the emulated device is called.
+const EMULATED: &str = "gradus emulated device";
+
 /// Puts the emulated driver where there is no real one. What is missing, if no device opens.
 fn prepare() -> Option<String> {
     let real = Gpu::open(0);

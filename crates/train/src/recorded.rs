@@ -4,14 +4,24 @@
 //! batch takes the device. So the first step with a batch of some size is done kernel by kernel,
 //! which loads them; the second is recorded; from then on one call starts it all. What is recorded
 //! and what is done kernel by kernel is the same function, and gives the same bits.
+//!
+//! A graph keeps the addresses it was recorded with, and the numbers that kernels were given. So
+//! before each step it is looked at whether all that lies where it lay and is set as it was; if not,
+//! everything recorded is dropped, and recording begins anew. Looking costs a walk over the
+//! network's fields, and no memory.
 
+use gradus_layers::Sequential;
 use gradus_tensor::gpu::{CudaError, Gpu, Graph};
-use gradus_tensor::{Context, Device, Precision};
+use gradus_tensor::{Context, Device, Field, Fields as _, Path, Precision};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 
 /// The steps recorded so far.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     steps: Vec<Entry>,
+    /// What they were recorded upon: see [`upon`].
+    upon: u64,
 }
 
 /// A size of batch and a precision that were met before, and their step, once recorded.
@@ -41,11 +51,23 @@ pub(crate) enum Next {
 
 impl Recorded {
     /// What to do for a batch of `batch`. Nothing is recorded on a CPU, nor if someone wants to know
-    /// where the time goes, nor if steps differ from each other and so are not `capturable`.
-    pub(crate) fn plan(&mut self, cx: &Context, capturable: bool, batch: usize) -> Next {
+    /// where the time goes, nor if steps differ from each other and so are not `capturable`. `path`
+    /// is there to walk the network with.
+    pub(crate) fn plan(
+        &mut self,
+        cx: &Context,
+        (network, path): (&Sequential, &mut Path),
+        capturable: bool,
+        batch: usize,
+    ) -> Next {
         let Device::Cuda(gpu) = &cx.device else { return Next::Work };
         if !cx.graphs || cx.profile.is_some() || !capturable {
             return Next::Work;
+        }
+        let upon = upon(cx, network, path);
+        if upon != self.upon {
+            self.steps.clear();
+            self.upon = upon;
         }
         let key = Key { batch, precision: cx.precision };
         match self.steps.iter_mut().find(|entry| entry.key == key) {
@@ -73,4 +95,18 @@ impl Recorded {
             Err(error) => gpu.report(error),
         }
     }
+}
+
+/// A hash of what a step is recorded upon, its own memory and the optimizer's aside: where the
+/// context's and the network's numbers lie, what is frozen, and what is added to the loss.
+fn upon(cx: &Context, network: &Sequential, path: &mut Path) -> u64 {
+    let mut hash = DefaultHasher::new();
+    (cx.places(), cx.fused).hash(&mut hash);
+    network.visit(path, &mut |_, field| {
+        field.value().place().hash(&mut hash);
+        let Field::Param(param) = field else { return };
+        (param.grad.place(), param.frozen).hash(&mut hash);
+        param.regularizer.map(|r| [r.l1, r.l2].map(f64::to_bits)).hash(&mut hash);
+    });
+    hash.finish()
 }

@@ -171,7 +171,8 @@ impl Step {
         self.dy.set_shape(self.training.y.shape());
         self.optimizer.prepare(cx);
         cx.publish_step();
-        match self.recorded.plan(cx, self.is_capturable(), batch.images.dim().0) {
+        let (capturable, walk) = (self.is_capturable(), (&*network, &mut self.path));
+        match self.recorded.plan(cx, walk, capturable, batch.images.dim().0) {
             Next::Work => self.work(network, cx, tally),
             Next::Record(gpu, key) => {
                 let graph = gpu.capture(|| self.work(network, cx, tally));

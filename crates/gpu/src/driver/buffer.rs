@@ -1,9 +1,8 @@
-//! Memory: on the device, and on the host where the device can reach it.
+//! Memory on the device.
 
 use super::Gpu;
 use crate::{CudaError, GpuView, GpuViewMut};
 use cudarc::driver::{result, sys};
-use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
 /// A block of a device's memory, zeros at first.
@@ -64,8 +63,9 @@ impl DeviceBuffer {
         assert!(bytes <= have, "{bytes} bytes of a device buffer of {have} are used");
     }
 
-    /// Copies `from` to the front of the buffer. The copy is in order with the kernels, and `from`
-    /// may be changed as soon as the call returns.
+    /// Copies `from` to the front of the buffer. The copy is in order with the kernels, and over when
+    /// the call returns. What changes every step comes by way of a `Feed` or `NumbersFeed`, which
+    /// wait for nothing.
     ///
     /// # Panics
     /// If the buffer is smaller.
@@ -75,9 +75,12 @@ impl DeviceBuffer {
         }
         self.expect(size_of_val(from));
         self.gpu.bind();
-        // SAFETY: the block is large enough; pageable memory is staged before the call returns.
+        // SAFETY: the block is large enough, and `from` is borrowed until the copy is over: that of
+        // memory which the system may move is staged before the call returns, that of other memory
+        // is not, and the caller's may be either.
         let copied = unsafe { result::memcpy_htod_async(self.pointer, from, self.gpu.stream()) };
         self.gpu.note("copying to the device", copied);
+        self.gpu.wait();
     }
 
     /// Where the first `bytes` lie; nowhere, if the memory could not be had.
@@ -102,7 +105,8 @@ impl DeviceBuffer {
             return;
         }
         self.expect(size_of_val(into));
-        self.gpu.bind();
+        // What takes long is waited for asleep, and only the copy awake.
+        self.gpu.wait();
         let stream = self.gpu.stream();
         // SAFETY: the block is large enough and holds numbers of that type; the call waits for the
         // copy before `into` is used again.
@@ -171,59 +175,5 @@ impl Gpu {
                 None
             }
         }
-    }
-}
-
-/// Memory of the host that the system does not move, so that the device copies from it by itself.
-/// Zeros at first.
-#[derive(Debug)]
-pub(super) struct Pinned {
-    gpu: Gpu,
-    pointer: *mut c_void,
-    bytes: usize,
-}
-
-// SAFETY: a block of memory and its length; whoever holds it borrows it as any other.
-unsafe impl Send for Pinned {}
-// SAFETY: as above; `&self` gives reading access alone.
-unsafe impl Sync for Pinned {}
-
-impl Pinned {
-    /// Zeros.
-    ///
-    /// # Errors
-    /// If the system does not give as much memory that it may not move.
-    pub(super) fn zeroed(gpu: &Gpu, bytes: usize) -> Result<Self, CudaError> {
-        gpu.bind();
-        // SAFETY: plain cached memory, freed in `drop`.
-        let made = unsafe { result::malloc_host(bytes.max(1), 0) };
-        let pointer = made.map_err(|e| super::said("pinning memory of the host", e))?;
-        // SAFETY: a block of that many bytes.
-        unsafe { std::ptr::write_bytes(pointer.cast::<u8>(), 0, bytes) };
-        Ok(Self { gpu: gpu.clone(), pointer, bytes })
-    }
-
-    /// The bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: the block is as long, initialised in `zeroed`, and borrowed as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.pointer.cast(), self.bytes) }
-    }
-
-    /// The bytes, to write.
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`; `&mut self` makes the access exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.pointer.cast(), self.bytes) }
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        self.gpu.bind();
-        // SAFETY: made by `malloc_host`, freed once. Waits for copies that still read it.
-        let freed = unsafe {
-            result::stream::synchronize(self.gpu.stream())
-                .and_then(|()| result::free_host(self.pointer))
-        };
-        self.gpu.note("freeing memory of the host", freed);
     }
 }

@@ -5,7 +5,7 @@
 //! the device, which costs next to nothing. Events keep the order: a slot is filled again when its
 //! upload is over, and uploaded again when its last copy was taken over.
 
-use super::{DeviceBuffer, Gpu, Pinned, said};
+use super::{DeviceBuffer, Event, Gpu, Pinned, said};
 use crate::CudaError;
 use cudarc::driver::{result, sys};
 
@@ -23,9 +23,9 @@ struct Slot {
     host: Pinned,
     device: DeviceBuffer,
     /// When the upload is over: the host may write, the main stream may read.
-    uploaded: sys::CUevent,
+    uploaded: Event,
     /// When the main stream took it over: the next upload may begin.
-    taken: sys::CUevent,
+    taken: Event,
 }
 
 // SAFETY: handles of the driver, which may be used from any thread that has the context.
@@ -43,13 +43,12 @@ impl Feed {
         let failed = |e| said("making a stream for uploads", e);
         let kind = result::stream::StreamKind::NonBlocking;
         let stream = result::stream::create(kind).map_err(failed)?;
-        let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING);
         let slot = || {
             Ok(Slot {
                 host: Pinned::zeroed(gpu, bytes)?,
                 device: DeviceBuffer::zeroed(gpu, bytes),
-                uploaded: event().map_err(failed)?,
-                taken: event().map_err(failed)?,
+                uploaded: Event::new()?,
+                taken: Event::new()?,
             })
         };
         let slots = [slot()?, slot()?];
@@ -68,8 +67,7 @@ impl Feed {
         let Slot { host, device, uploaded, taken } = &mut self.slots[self.turn];
         self.turn = 1 - self.turn;
         let (own, main) = (self.stream, self.gpu.stream());
-        // SAFETY: the event is alive; after it the device reads the slot no more.
-        let waited = unsafe { result::event::synchronize(*uploaded) };
+        let waited = uploaded.wait(); // after it the device reads the slot no more
         fill(&mut host.bytes_mut()[..bytes]);
         let from = &host.bytes()[..bytes];
         let Some(to) = device.address(bytes) else { return };
@@ -77,41 +75,29 @@ impl Feed {
         // `uploaded`, and the copies are ordered by the events.
         let sent = unsafe {
             waited
-                .and_then(|()| wait(own, *taken))
+                .and_then(|()| taken.hold(own))
                 .and_then(|()| result::memcpy_htod_async(to, from, own))
-                .and_then(|()| result::event::record(*uploaded, own))
-                .and_then(|()| wait(main, *uploaded))
+                .and_then(|()| uploaded.record(own))
+                .and_then(|()| uploaded.hold(main))
         };
         self.gpu.note("uploading a batch", sent);
         into.copy_from(device, bytes);
         // SAFETY: as above.
-        let sent = unsafe { result::event::record(*taken, main) };
+        let sent = unsafe { taken.record(main) };
         self.gpu.note("uploading a batch", sent);
     }
 }
 
-/// Lets the stream wait until the event has come.
-///
-/// # Safety
-/// Both are alive.
-unsafe fn wait(stream: sys::CUstream, event: sys::CUevent) -> Result<(), result::DriverError> {
-    let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
-    // SAFETY: passed on as the caller promised it.
-    unsafe { result::stream::wait_event(stream, event, flags) }
-}
-
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.gpu.bind();
+        self.gpu.wait(); // for the main stream, and by it for all uploads
         // SAFETY: made in `new`, destroyed once, after their last use.
         let freed = unsafe {
-            result::stream::synchronize(self.stream)
-                .and_then(|()| result::stream::synchronize(self.gpu.stream()))
-                .and_then(|()| {
-                    let events = self.slots.iter().flat_map(|slot| [slot.uploaded, slot.taken]);
-                    events.into_iter().try_for_each(|event| result::event::destroy(event))
-                })
-                .and_then(|()| result::stream::destroy(self.stream))
+            self.slots
+                .iter()
+                .flat_map(|slot| [&slot.uploaded, &slot.taken])
+                .for_each(|e| e.destroy());
+            result::stream::destroy(self.stream)
         };
         self.gpu.note("closing a way of upload", freed);
     }

@@ -23,7 +23,19 @@ pub(super) struct LoadedModule(sys::CUmodule);
 // SAFETY: as for `Function`.
 unsafe impl Send for LoadedModule {}
 
-/// Dynamic shared memory that every kernel may have unasked.
+impl LoadedModule {
+    /// Unloads it. What goes wrong is of no consequence.
+    ///
+    /// # Safety
+    /// The context is the thread's; no kernel of the module is at work or will be, and it was not
+    /// unloaded before.
+    pub(super) unsafe fn unload(self) {
+        // SAFETY: as the caller promises.
+        let _ = unsafe { result::module::unload(self.0) };
+    }
+}
+
+/// Shared memory, static and dynamic together, that every kernel may have unasked.
 const FREE_SHARED: u32 = 48 << 10;
 
 impl Gpu {
@@ -74,33 +86,35 @@ impl Gpu {
         if let Some(function) = known.filter(|function| shared <= function.shared) {
             return Ok(function);
         }
-        let handle = match known {
-            Some(function) => function.handle,
-            None => self.load(kernel)?,
-        };
-        if shared > FREE_SHARED {
+        let mut function = known.map_or_else(|| self.load(kernel), Ok)?;
+        if shared > function.shared {
             let attribute =
                 sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: a function that the driver loaded.
             let set = unsafe {
-                result::function::set_function_attribute(handle, attribute, shared as i32)
+                result::function::set_function_attribute(function.handle, attribute, shared as i32)
             };
             set.map_err(|e| said(&format!("giving {} shared memory", kernel.name), e))?;
+            function.shared = shared;
         }
-        let function = Function { handle, shared: shared.max(FREE_SHARED) };
         loaded.insert(key, function);
         Ok(function)
     }
 
-    fn load(&self, kernel: &Kernel) -> Result<sys::CUfunction, CudaError> {
+    fn load(&self, kernel: &Kernel) -> Result<Function, CudaError> {
         let module = self.module(kernel.module)?;
         let name = CString::new(kernel.name).expect("a name of Rust has no zero byte");
         // SAFETY: the module is loaded and stays so while the device is open.
         let found = unsafe { result::module::get_function(module.0, name) };
-        found.map_err(|e| CudaError::Module {
+        let handle = found.map_err(|e| CudaError::Module {
             module: kernel.module.path.to_owned(),
             reason: format!("it has no kernel {}: {}", kernel.name, said("looking for it", e)),
-        })
+        })?;
+        let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+        // SAFETY: a function that the driver loaded.
+        let fixed = unsafe { result::function::get_function_attribute(handle, attribute) };
+        let fixed = fixed.map_err(|e| said(&format!("asking what {} is", kernel.name), e))?;
+        Ok(Function { handle, shared: FREE_SHARED.saturating_sub(fixed as u32) })
     }
 
     fn module(&self, module: &'static Module) -> Result<LoadedModule, CudaError> {

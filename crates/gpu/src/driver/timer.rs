@@ -1,8 +1,13 @@
 //! How long the device is at work, by its own clock.
 
+use super::symbols::driver_version;
 use super::{Gpu, said};
 use crate::CudaError;
 use cudarc::driver::{result, sys};
+
+/// What the function is called since CUDA 12.8, and was before. `cudarc` knows the first.
+const ELAPSED: [&str; 2] = ["cuEventElapsedTime_v2", "cuEventElapsedTime"];
+type Elapsed = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> sys::CUresult;
 
 impl Gpu {
     /// Seconds that the device takes for what `work` launches, after what was launched before. Waits
@@ -17,9 +22,7 @@ impl Gpu {
         work();
         end.record();
         self.synchronize()?;
-        // SAFETY: both events were recorded, and what they stand behind is done.
-        let elapsed = unsafe { result::event::elapsed(begin.event, end.event) };
-        Ok(f64::from(elapsed.map_err(|e| said("measuring time", e))?) / 1e3)
+        end.since(&begin)
     }
 }
 
@@ -34,6 +37,21 @@ impl<'a> Instant<'a> {
         gpu.bind();
         let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
         Ok(Self { gpu, event: event.map_err(|e| said("making an event", e))? })
+    }
+
+    /// Seconds from another one to this one; both have come.
+    fn since(&self, begin: &Self) -> Result<f64, CudaError> {
+        // SAFETY: the function has had this type under both names.
+        let find = |name: &&str| unsafe { sys::culib().get::<Elapsed>(name.as_bytes()) }.ok();
+        let Some(elapsed) = ELAPSED.iter().find_map(find) else {
+            let found = driver_version()?.to_string();
+            return Err(CudaError::NoFunction { function: ELAPSED[0], found });
+        };
+        let mut milliseconds = 0.0;
+        // SAFETY: an f32 to write to, and two events that were recorded and have come.
+        let outcome = unsafe { elapsed(&raw mut milliseconds, begin.event, self.event) }.result();
+        outcome.map_err(|e| said("measuring time", e))?;
+        Ok(f64::from(milliseconds) / 1e3)
     }
 
     fn record(&self) {

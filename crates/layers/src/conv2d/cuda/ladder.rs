@@ -14,9 +14,10 @@
 //! for the forward pass in one group, with any strides, dilation and padding, and no bias.
 
 use crate::conv2d::Geometry;
+use crate::matmul::cuda::supported;
 use crate::matmul::int;
 use gradus_tensor::Precision;
-use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
+use gradus_tensor::gpu::{Argument, CudaError, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 mod naive {
     use super::{In, Ladder, Launch, Out, kernels};
@@ -101,6 +102,22 @@ impl Rung {
             Self::TensorCores | Self::Pipelined => Precision::Tf32,
         }
     }
+
+    /// Whether the device can climb it.
+    ///
+    /// # Errors
+    /// If its compute capability is too low.
+    pub fn check(self, gpu: &Gpu) -> Result<(), CudaError> {
+        if supported(gpu, self.precision()) == self.precision() {
+            return Ok(());
+        }
+        Err(CudaError::OldDeviceFor {
+            kernel: format!("the rung {self:?} of the ladder of convolutions"),
+            name: gpu.name().to_owned(),
+            found: gpu.info().capability(),
+            needed: "8.0",
+        })
+    }
 }
 
 /// As in ladder.cuh.
@@ -154,7 +171,8 @@ impl Ladder {
     }
 }
 
-/// y from x and kernel, by that rung.
+/// y from x and kernel, by that rung. On a device that is too old for it nothing is launched, and
+/// `Gpu::check` tells.
 ///
 /// # Panics
 /// If there are several groups, or a view has another length than `g` says.
@@ -167,6 +185,9 @@ pub fn forward(
 ) {
     assert_eq!(g.groups, 1, "the ladder is for one group");
     super::check(g, x.len(), kernel.len(), y.len());
+    if let Err(error) = rung.check(gpu) {
+        return gpu.report(error);
+    }
     let pixels = g.n * g.p * g.q;
     let tiles = |tile: usize, threads| {
         let [down, across] = [pixels.div_ceil(tile), g.k.div_ceil(tile)].map(|n| int(n) as u32);

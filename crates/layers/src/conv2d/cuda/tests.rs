@@ -221,7 +221,7 @@ fn every_rung_of_the_ladder_is_the_definition() {
     let all = cases.map(|mut cases| (random_geometry(&mut cases), cases));
     for (g, mut cases) in all.filter(|(g, _)| g.groups == 1).take(10) {
         let arrays = Arrays::random(&g, &mut cases);
-        for rung in Rung::ALL {
+        for rung in Rung::ALL.into_iter().filter(|rung| rung.check(&gpu).is_ok()) {
             let mut of = arrays.clone();
             for array in [&mut of.x, &mut of.kernel] {
                 array.mapv_inplace(|v| rounded(v, rung.precision()));

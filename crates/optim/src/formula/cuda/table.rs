@@ -2,7 +2,7 @@
 
 use super::NUMBERS;
 use crate::State;
-use gradus_tensor::gpu::{DeviceBuffer, Gpu, GpuView, GpuViewMut, Grid};
+use gradus_tensor::gpu::{DeviceBuffer, Gpu, GpuView, GpuViewMut, Grid, NumbersFeed};
 use gradus_tensor::{Fields, Param, Path, Tensor};
 
 /// Slots that a row has room for.
@@ -40,6 +40,7 @@ pub(crate) struct Table {
     blocks: usize,
     rows: DeviceBuffer,
     scalars: DeviceBuffer,
+    feed: NumbersFeed,
     /// f64 for each block.
     partial: DeviceBuffer,
     /// f32 for each row.
@@ -57,9 +58,10 @@ impl Table {
     /// An empty table on that device.
     pub(crate) fn new(gpu: &Gpu) -> Self {
         let [rows, partial, factors] = [(); 3].map(|()| DeviceBuffer::zeroed(gpu, 0));
-        let scalars = DeviceBuffer::zeroed(gpu, SCALARS * size_of::<f32>());
+        let bytes = SCALARS * size_of::<f32>();
+        let (scalars, feed) = (DeviceBuffer::zeroed(gpu, bytes), NumbersFeed::new(gpu, bytes));
         let (laid, found) = (Vec::new(), Vec::new());
-        Self { gpu: gpu.clone(), laid, found, blocks: 0, rows, scalars, partial, factors }
+        Self { gpu: gpu.clone(), laid, found, blocks: 0, rows, scalars, feed, partial, factors }
     }
 
     /// Looks where everything lies, and tells the device where that has changed.
@@ -112,7 +114,7 @@ impl Table {
         let mut scalars = [decay; SCALARS];
         scalars[1..=NUMBERS].copy_from_slice(&numbers);
         scalars[1 + NUMBERS..].copy_from_slice(&[kept, taken]);
-        self.scalars.upload(&scalars);
+        self.feed.send(&scalars, &mut self.scalars);
     }
 
     pub(super) fn gpu(&self) -> &Gpu {
