@@ -200,8 +200,8 @@ fn guarded<T>(
 ) -> Result<T, LoadError> {
     match catch_unwind(AssertUnwindSafe(parse)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(hdf5_pure::Error::Io(source))) => {
-            Err(LoadError::Read { path: path.to_owned(), source })
+        Ok(Err(hdf5_pure::Error::Io(cause))) => {
+            Err(LoadError::Read { path: path.to_owned(), cause })
         }
         Ok(Err(error)) => Err(format(path, error.to_string())),
         Err(_) => Err(format(path, "its parser gave up".to_owned())),

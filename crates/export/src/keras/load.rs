@@ -47,11 +47,11 @@ pub fn load_keras(path: impl AsRef<Path>, context: Context) -> Result<Model, Loa
     let value: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     let Read { chain, image } = config::read(&value).map_err(wrong)?;
     let network = Sequential::from_config(&chain, &Registry::default())
-        .map_err(|source| LoadError::Network { path: path.to_owned(), source })?;
+        .map_err(|cause| LoadError::Network { path: path.to_owned(), cause })?;
     h5.look(if three { of_keras_3 } else { of_keras_2 })?;
     let wanted = Wanted::at_most(h5.numbers());
     let mut model = Model::build_to_be_filled(network, image, context, &wanted)
-        .map_err(|source| LoadError::Shape { path: path.to_owned(), source })?;
+        .map_err(|cause| LoadError::Shape { path: path.to_owned(), cause })?;
     if !wanted.is_met() {
         let (found, wanted) = (h5.numbers(), wanted.numbers());
         let problem = format!("the layers have {wanted} numbers, the file at most {found}");
@@ -77,7 +77,7 @@ impl Import<'_> {
 
 /// The description of the layers if there is one, the weights, and whether they are Keras 3's.
 fn open(path: &Path) -> Result<(Option<String>, H5, bool), LoadError> {
-    let read = |source| LoadError::Read { path: path.to_owned(), source };
+    let read = |cause| LoadError::Read { path: path.to_owned(), cause };
     let mut file = File::open(path).map_err(read)?;
     let mut magic = [0; 4];
     let length = file.read(&mut magic).map_err(read)?;
