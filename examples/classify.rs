@@ -12,7 +12,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser;
 use gradus::prelude::*;
 use gradus::tensor::ndarray::Array3;
@@ -86,10 +86,9 @@ fn main() -> Result<()> {
 
 fn open(args: &Args) -> Result<Classifier> {
     let context = Context::new(args.device.parse()?, 0);
-    let mut model = Model::load(&args.model, context).context(
-        "there is no model to ask: `cargo run --release --example dogs_vs_cats` trains one and saves \
-         it as models/1",
-    )?;
+    let hint =
+        "`cargo run --release --example dogs_vs_cats` trains a model and saves it as models/1";
+    let mut model = Model::load(&args.model, context).map_err(|error| anyhow!("{error}\n{hint}"))?;
     model.fold_batch_normalization();
     Ok(Classifier::new(model))
 }

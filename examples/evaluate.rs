@@ -13,7 +13,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Parser;
 use gradus::prelude::*;
 use gradus::tensor::ndarray::Array3;
@@ -67,8 +67,9 @@ fn main() -> Result<()> {
     let hint =
         "`cargo run --release --example dogs_vs_cats` makes a model and images to begin with";
     let context = Context::new(args.device.parse()?, 0);
-    let mut classifier = Classifier::new(Model::load(&args.model, context).context(hint)?);
-    let frame = Manifest::read(&args.csv).context(hint)?;
+    let model = Model::load(&args.model, context).map_err(|error| anyhow!("{error}\n{hint}"))?;
+    let mut classifier = Classifier::new(model);
+    let frame = Manifest::read(&args.csv).map_err(|error| anyhow!("{error}\n{hint}"))?;
     let classes = classifier.model().classes().to_vec();
     ensure!(!classes.is_empty(), "{} does not know the names of its classes", args.model.display());
     let folder = args.csv.parent().unwrap_or(Path::new(""));

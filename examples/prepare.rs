@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! cargo run --release --example prepare -- datasets/PetImages
+//! cargo run --release --example prepare -- birds/ --name birds --x-col file --y-col kind
 //! ```
 //!
 //! The folder holds `cat.0.jpg`, `dog.0.jpg`, … or a folder for each class. The two CSVs are
-//! written into it; `dogs_vs_cats --data` takes it from there.
+//! written into it; `dogs_vs_cats --data` takes it from there, if name and columns are the usual.
 
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
@@ -22,16 +23,23 @@ struct Args {
     /// The fraction of each class to validate on
     #[arg(long, default_value_t = 0.2)]
     validation_split: f64,
+    /// What the CSVs are called: <NAME>-train.csv and <NAME>-val.csv
+    #[arg(long, default_value = "dogs_vs_cats")]
+    name: String,
+    /// The column of the file names
+    #[arg(long, default_value = "filename")]
+    x_col: String,
+    /// The column of the classes
+    #[arg(long, default_value = "category")]
+    y_col: String,
     /// The seed of the split
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    let Args { validation_split, seed, .. } = args;
-    let prepared =
-        prepare(&args.folder, &Prepare { validation_split, seed, ..Prepare::default() })?;
-    println!("{prepared}");
+    let Args { folder, validation_split, name, x_col, y_col, seed } = Args::parse();
+    let options = Prepare { name, validation_split, seed, x_col, y_col, out: None };
+    println!("{}", prepare(folder, &options)?);
     Ok(())
 }

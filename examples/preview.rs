@@ -11,7 +11,7 @@
 #![allow(clippy::print_stdout, reason = "a program for people prints what it has to say")]
 
 use anyhow::{Context as _, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 use gradus::augment::preview::{contact_sheet, encode_png};
 use gradus::augment::{
     ColorJitter, Erasure, ImageDataGenerator, Pipeline, RandAugment, RandomErasing,
@@ -36,14 +36,14 @@ struct Args {
     #[arg(long, value_enum, default_value_t = Augment::Tutorial)]
     augment: Augment,
     /// How many images: the rows
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
     images: u32,
     /// How many epochs: the columns beside the images
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, value_parser = value_parser!(u32).range(1..=1000))]
     epochs: u32,
     /// Height and width that images are resized to
-    #[arg(long, default_value_t = 128)]
-    size: usize,
+    #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..=4096))]
+    size: u32,
     /// The seed of the run
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -66,12 +66,12 @@ enum Augment {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    ensure!(args.images > 0 && args.size > 0, "--images and --size are 1 or more");
     let images = match &args.data {
         Some(folder) => photos(folder, args.images as usize)?,
         None => drawings(args.images, args.seed),
     };
-    let mut batch = Array4::zeros((images.len(), args.size, args.size, 3));
+    let side = args.size as usize;
+    let mut batch = Array4::zeros((images.len(), side, side, 3));
     for (image, into) in images.iter().zip(batch.outer_iter_mut()) {
         resize(image, into);
     }

@@ -284,6 +284,26 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     assert!(error.to_string().starts_with(missing.to_str().expect("text")), "{error}");
 }
 
+/// Who may write everywhere is stopped by a folder that has the name of the file.
+#[test]
+fn a_file_that_cannot_be_written_leaves_the_last_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, reference, stopped) = finished_and_stopped(folder.path());
+    for name in ["best.safetensors", "log.csv"] {
+        let (file, aside) = (stopped.join(name), stopped.join("aside"));
+        let was_there = fs::rename(&file, &aside).is_ok();
+        fs::create_dir_all(file.join("inner")).expect("a folder");
+        let error = run(&data, &stopped, 3, 0).expect_err("a folder in the way");
+        assert!(matches!(&error, Error::Write(e) if e.path == file), "{error}");
+        fs::remove_dir_all(&file).expect("removed");
+        if was_there {
+            fs::rename(&aside, &file).expect("put back");
+        }
+    }
+    run(&data, &stopped, 3, 0).expect("the rest of the run");
+    same(&reference, &stopped, "after the files could be written");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_that_turns_read_only_leaves_the_last_checkpoint() {
@@ -292,10 +312,10 @@ fn a_folder_that_turns_read_only_leaves_the_last_checkpoint() {
     let (data, reference, stopped) = finished_and_stopped(folder.path());
     let allow = |mode| fs::set_permissions(&stopped, fs::Permissions::from_mode(mode));
     allow(0o555).expect("permissions");
-    let error = match fs::write(stopped.join("probe"), b"") {
-        Ok(()) => return eprintln!("skipped: this user may write into a read-only folder"),
-        Err(_) => run(&data, &stopped, 3, 0).expect_err("a read-only folder"),
-    };
+    if fs::write(stopped.join("probe"), b"").is_ok() {
+        return eprintln!("skipped: this user may write everywhere; the test above is for him");
+    }
+    let error = run(&data, &stopped, 3, 0).expect_err("a read-only folder");
     allow(0o755).expect("permissions");
     assert!(matches!(&error, Error::Write(e) if e.path.starts_with(&stopped)), "{error}");
     run(&data, &stopped, 3, 0).expect("the rest of the run");

@@ -36,6 +36,11 @@
 //!
 //! Each crate stands for itself and can be used alone; this one only brings them together.
 
+/// The example of the project's README, to be run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub use gradus_augment as augment;
 pub use gradus_data as data;
 pub use gradus_export as export;

@@ -137,8 +137,8 @@ fn open(
     say: &impl Fn(&str),
 ) -> Result<DataLoader> {
     let csv = folder.join(format!("dogs_vs_cats-{part}.csv"));
-    let frame = Manifest::read(&csv)
-        .context("the example `prepare` makes the two CSVs from a folder of images")?;
+    let hint = "the example `prepare` makes the two CSVs from a folder of images";
+    let frame = Manifest::read(&csv).map_err(|error| anyhow::anyhow!("{error}\n{hint}"))?;
     let mut flow = flow_from_dataframe(&frame, folder)
         .x_col("filename")
         .y_col("category")

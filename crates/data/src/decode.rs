@@ -202,7 +202,7 @@ impl Decoder {
 
     fn decoded(&mut self, path: &Path, reading: Reading) -> Result<ArrayView3<'_, u8>, Error> {
         let shape = self.decode(reading).map_err(|failure| match failure {
-            Failure::Image(source) => Error::Image { path: path.to_path_buf(), line: None, source },
+            Failure::Image(cause) => Error::Image { path: path.to_path_buf(), line: None, cause },
             Failure::TooLarge(width, height, limit) => {
                 Error::TooLarge { path: path.to_path_buf(), line: None, width, height, limit }
             }

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A manifest is no table: a row longer or shorter than the header, or not UTF-8.
     #[error("{}, line {line}: {reason}", path.display())]
@@ -73,14 +73,14 @@ pub enum Error {
         found: String,
     },
     /// A file is no image that can be decoded: damaged, cut short, or of an unknown format.
-    #[error("{}{}: {source}", path.display(), listed(*line))]
+    #[error("{}{}: {cause}", path.display(), listed(*line))]
     Image {
         /// The image file.
         path: PathBuf,
         /// The line of the manifest that names it, where one does.
         line: Option<u64>,
         /// What the decoder says.
-        source: image::ImageError,
+        cause: image::ImageError,
     },
     /// An image has more pixels than are ever decoded
     /// ([`Decoder::MAX_PIXELS`](crate::Decoder::MAX_PIXELS)).
@@ -136,7 +136,7 @@ impl Error {
     /// Names the file beside what the operating system says:
     /// `fs::read(path).map_err(Error::io(path))`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { path: path.to_path_buf(), source }
+        move |cause| Self::Io { path: path.to_path_buf(), cause }
     }
 
     /// Adds the line of the manifest that names the image.
@@ -162,4 +162,19 @@ fn because(reason: &str) -> String {
         return String::new();
     }
     format!(" (the first: {reason})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn what_the_system_says_is_said_once() {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let error = Error::io(Path::new("nope.csv"))(missing());
+        assert_eq!(error.to_string(), format!("nope.csv: {}", missing()));
+        // A program that prints the chain of causes would say it again.
+        assert!(error.source().is_none());
+    }
 }

@@ -162,7 +162,7 @@ impl Manifest {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let text = self.to_csv().map_err(Error::io(path))?;
-        write_beside(path, |file| file.write_all(&text)).map_err(|e| Error::io(path)(e.source))
+        write_beside(path, |file| file.write_all(&text)).map_err(|e| Error::io(path)(e.cause))
     }
 
     fn to_csv(&self) -> Result<Vec<u8>, std::io::Error> {

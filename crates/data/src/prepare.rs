@@ -39,6 +39,10 @@ pub struct Prepare {
     pub validation_split: f64,
     /// The seed of the split and of the order of the rows. Default 0.
     pub seed: u64,
+    /// The column of the file names. Default `filename`.
+    pub x_col: String,
+    /// The column of the classes. Default `category`.
+    pub y_col: String,
     /// Where the manifests are written: a folder, which is made if need be. Default: beside the
     /// images. Names in a manifest are relative to its own folder.
     pub out: Option<PathBuf>,
@@ -46,14 +50,21 @@ pub struct Prepare {
 
 impl Default for Prepare {
     fn default() -> Self {
-        Self { name: "dogs_vs_cats".into(), validation_split: 0.2, seed: 0, out: None }
+        Self {
+            name: "dogs_vs_cats".into(),
+            validation_split: 0.2,
+            seed: 0,
+            x_col: "filename".into(),
+            y_col: "category".into(),
+            out: None,
+        }
     }
 }
 
 /// What was prepared. Its text is a report of a few lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
-    /// The manifest of the training images: columns `filename` and `category`.
+    /// The manifest of the training images: file names and classes.
     pub train: PathBuf,
     /// The same for validation.
     pub validation: PathBuf,
@@ -99,7 +110,7 @@ pub fn prepare(folder: impl AsRef<Path>, options: &Prepare) -> Result<Prepared, 
     let (rows, classes) = split(&listing, &prefix, options);
     let [train, validation] = manifests.map(|name| out.join(name));
     for (path, rows) in [&train, &validation].into_iter().zip(rows) {
-        Manifest::from_rows(&["filename", "category"], rows)?.write(path)?;
+        Manifest::from_rows(&[options.x_col.as_str(), &options.y_col], rows)?.write(path)?;
     }
     Ok(Prepared { train, validation, classes, skipped: listing.skipped })
 }
@@ -146,6 +157,14 @@ fn check(options: &Prepare) -> Result<(), Error> {
             argument: "name",
             found: format!("{:?}", options.name),
             remedy: "give the beginning of a file name, without folders; those go into `out`",
+        });
+    }
+    let Prepare { x_col, y_col, .. } = options;
+    if x_col == y_col || x_col.trim().is_empty() || y_col.trim().is_empty() {
+        return Err(Error::Argument {
+            argument: "x_col, y_col",
+            found: format!("{x_col:?}, {y_col:?}"),
+            remedy: "give the columns two different names",
         });
     }
     Ok(())

@@ -80,8 +80,8 @@ impl SaveTo {
         let (bytes, size) = (stretched(image), [width as u32, height as u32]);
         image::save_buffer_with_format(&path, &bytes, size[0], size[1], color, format).map_err(
             |error| match error {
-                ImageError::IoError(source) => Error::Io { path, source },
-                source => Error::Image { path, line: None, source },
+                ImageError::IoError(cause) => Error::Io { path, cause },
+                cause => Error::Image { path, line: None, cause },
             },
         )
     }

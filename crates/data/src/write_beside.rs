@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot be written: {source}", .path.display())]
+#[error("{}: cannot be written: {cause}", .path.display())]
 pub struct WriteError {
     /// The final name, which still holds what it held before.
     pub path: PathBuf,
     /// What the system said.
-    pub source: io::Error,
+    pub cause: io::Error,
 }
 
 /// Writes `path` through `content`: all of it or, on an error, nothing.
@@ -58,9 +58,9 @@ pub fn write_beside(
         }
         result
     };
-    attempt().map_err(|source| WriteError { path: path.to_owned(), source })?;
+    attempt().map_err(|cause| WriteError { path: path.to_owned(), cause })?;
     // The bytes are safe already. Syncing the folder makes the new name outlive a power cut, too.
-    sync(folder(path)).map_err(|source| WriteError { path: path.to_owned(), source })
+    sync(folder(path)).map_err(|cause| WriteError { path: path.to_owned(), cause })
 }
 
 /// Names that hardly anybody else thinks of: in a container, a process has the number that the one
@@ -194,9 +194,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("a.txt");
         let error = write_beside(&path, |_| Ok(())).unwrap_err();
-        assert_eq!((error.path, error.source.kind()), (path, io::ErrorKind::NotFound));
+        assert_eq!((error.path, error.cause.kind()), (path, io::ErrorKind::NotFound));
         let error = write_beside(Path::new(".."), |_| Ok(())).unwrap_err();
-        assert_eq!(error.source.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(error.cause.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

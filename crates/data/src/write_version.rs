@@ -81,7 +81,7 @@ fn sweep(folder: &Path) {
 /// What the system says, with the path that it says it of.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> WriteError + use<> {
     let path = path.to_owned();
-    move |source| WriteError { path, source }
+    move |cause| WriteError { path, cause }
 }
 
 /// Brings all that lies in a folder to the disk.
@@ -113,7 +113,7 @@ fn publish(hidden: &Path, folder: &Path) -> Result<PathBuf, WriteError> {
             }
             // Another process took the number in the meantime.
             Err(_) if version.exists() => {}
-            Err(source) => return Err(WriteError { path: version, source }),
+            Err(cause) => return Err(WriteError { path: version, cause }),
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = write_version(folder.path(), |version| {
             write(version)?;
-            Err(WriteError { path: version.join("c"), source: io::Error::other("no more room") })
+            Err(WriteError { path: version.join("c"), cause: io::Error::other("no more room") })
         });
         assert!(error.unwrap_err().to_string().contains("no more room"));
         assert!(names(folder.path()).is_empty());

@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum LoadError {
     /// The file is missing or cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is not what its name says.
     #[error("{}: not {expected}: {reason}", path.display())]
@@ -48,20 +48,20 @@ pub enum LoadError {
     #[error("{}", on_the_way_in(.0))]
     Layer(#[from] Error),
     /// The network that the file describes cannot be rebuilt.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Network {
         /// The file.
         path: PathBuf,
         /// Which layer, and why.
-        source: ConfigError,
+        cause: ConfigError,
     },
     /// The layers that the file describes do not fit together.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
         /// Which layer, and why.
-        source: ShapeError,
+        cause: ShapeError,
     },
 }
 

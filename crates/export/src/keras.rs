@@ -147,6 +147,6 @@ impl Keras<'_> {
 /// Where the weights lie in a `.keras` file.
 const WEIGHTS: &str = "model.weights.h5";
 
-fn at(path: &Path, source: io::Error) -> WriteError {
-    WriteError { path: path.to_owned(), source }
+fn at(path: &Path, cause: io::Error) -> WriteError {
+    WriteError { path: path.to_owned(), cause }
 }

@@ -205,5 +205,5 @@ fn model(
 }
 
 fn make(folder: &Path) -> Result<(), WriteError> {
-    fs::create_dir_all(folder).map_err(|source| WriteError { path: folder.to_owned(), source })
+    fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })
 }

@@ -35,7 +35,7 @@ impl Onnx<'_> {
     ) -> Result<(), Error> {
         let (folder, config) = (folder.as_ref(), self.triton_config(max_batch_size)?);
         fs::create_dir_all(folder)
-            .map_err(|source| WriteError { path: folder.to_owned(), source })?;
+            .map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
         if !self.export.labels.is_empty() {
             self.export.write_labels(&folder.join("labels.txt"))?;
         }

@@ -12,11 +12,9 @@
 pub mod cpu;
 pub mod cuda;
 
-use crate::pooling::GlobalOptions;
-use crate::{Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError};
-use gradus_tensor::ndarray::{ArrayView3, ArrayViewMut3};
+use crate::pooling::global::{GlobalPooling, Whole, extents, pixels, pixels_mut};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Context, Device, Shape, Spec, Tensor, fields};
+use gradus_tensor::{Context, Device, Tensor};
 
 /// The formula as loops over images of N·(H·W)·C.
 pub mod definition {
@@ -42,70 +40,16 @@ pub mod definition {
 
 /// Keras's `GlobalAveragePooling2D`. In PyTorch: `nn.AdaptiveAvgPool2d(1)`, which keeps the extents
 /// (`keepdims`).
+pub type GlobalAveragePooling2D = GlobalPooling<Mean>;
+
+/// The mean of all pixels.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct GlobalAveragePooling2D {
-    options: GlobalOptions,
-}
+pub struct Mean;
 
-impl GlobalAveragePooling2D {
-    /// Rows (N, C) of images.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether y is (N, 1, 1, C) instead. Default: no.
-    #[must_use]
-    pub fn keepdims(mut self, keepdims: bool) -> Self {
-        self.options.keepdims = keepdims;
-        self
-    }
-}
-
-/// N, H·W and C.
-fn extents(x: &Tensor) -> [usize; 3] {
-    let &[n, h, w, c] = x.shape().dims() else { panic!("an x of the planned shape") };
-    [n, h * w, c]
-}
-
-/// N·(H·W)·C.
-fn pixels(x: &Tensor) -> ArrayView3<'_, f32> {
-    ArrayView3::from_shape(extents(x), x.slice()).expect("as many as before")
-}
-
-fn pixels_mut(x: &mut Tensor) -> ArrayViewMut3<'_, f32> {
-    ArrayViewMut3::from_shape(extents(x), x.slice_mut()).expect("as many as before")
-}
-
-fields! { GlobalAveragePooling2D }
-
-impl Described for GlobalAveragePooling2D {
+impl Whole for Mean {
     const CLASS_NAME: &'static str = "GlobalAveragePooling2D";
 
-    fn from_config(config: &Config, _: &Registry) -> Result<Self, ConfigError> {
-        let options = config.sound_options(|_| config.flaw_of_data_format())?;
-        Ok(Self { options })
-    }
-}
-
-impl Layer for GlobalAveragePooling2D {
-    fn config(&self) -> Config {
-        Config::new(Self::CLASS_NAME, &self.options)
-    }
-
-    fn output_shape(&self, x: Shape) -> Result<Shape, ShapeError> {
-        self.options.output_shape(x)
-    }
-
-    fn build(&mut self, x: Shape, _: &mut Init<'_>) -> Result<(), ShapeError> {
-        self.output_shape(x).map(|_| ())
-    }
-
-    fn plan(&self, x: Spec, _: Mode) -> Result<Plan, ShapeError> {
-        Ok(Plan::new(Spec::f32(self.output_shape(x.shape)?)))
-    }
-
-    fn infer(&self, cx: &mut Context, x: &Tensor, y: &mut Tensor, _: &mut Saved) {
+    fn forward(cx: &Context, x: &Tensor, y: &mut Tensor) {
         match &cx.device {
             Device::Cpu => {
                 cpu::forward(Isa::detect(), &cx.workspace.pool, pixels(x), y.rows_mut());
@@ -114,20 +58,7 @@ impl Layer for GlobalAveragePooling2D {
         }
     }
 
-    fn forward(&mut self, cx: &mut Context, x: &Tensor, y: &mut Tensor, saved: &mut Saved) {
-        self.infer(cx, x, y, saved);
-    }
-
-    fn backward(
-        &mut self,
-        cx: &mut Context,
-        _: &Tensor,
-        _: &Tensor,
-        dy: &mut Tensor,
-        dx: Option<&mut Tensor>,
-        _: &mut Saved,
-    ) {
-        let Some(dx) = dx else { return };
+    fn backward(cx: &Context, _: &Tensor, _: &Tensor, dy: &Tensor, dx: &mut Tensor) {
         match &cx.device {
             Device::Cpu => {
                 cpu::backward(Isa::detect(), &cx.workspace.pool, dy.rows(), pixels_mut(dx));
@@ -140,24 +71,29 @@ impl Layer for GlobalAveragePooling2D {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pooling::global::tests::{an_image_of_any_size_becomes_a_row_of, odd_extents};
     use crate::trial::agrees_with_keras;
     use gradus_tensor::Pool;
-    use gradus_tensor::ndarray::{Array2, Array3};
+    use gradus_tensor::ndarray::{Array2, Array3, ArrayView3};
     use gradus_testing::{Cases, Golden, Tolerance, assert_close, gradcheck};
 
     #[test]
     fn the_gradient_is_the_derivative() {
-        let mut cases = Cases::new("global average gradient", 0);
-        let (x, dy) = (cases.normal_f64(2 * 5 * 3), cases.normal_f64(2 * 3));
-        let dy = Array2::from_shape_vec((2, 3), dy).unwrap();
-        let mut dx = Array3::zeros((2, 5, 3));
-        definition::backward(dy.view(), dx.view_mut());
-        let error = gradcheck(&x, dx.as_slice().unwrap(), |x| {
-            let (x, mut y) = (ArrayView3::from_shape((2, 5, 3), x).unwrap(), dy.clone());
-            definition::forward(x, y.view_mut());
-            (y * &dy).sum()
-        });
-        assert!(error < 1e-6, "{error}");
+        for case in 0..30 {
+            let mut cases = Cases::new("global average gradient", case);
+            let (n, pixels, c) = odd_extents(&mut cases);
+            let (x, dy) = (cases.normal_f64(n * pixels * c), cases.normal_f64(n * c));
+            let dy = Array2::from_shape_vec((n, c), dy).unwrap();
+            let mut dx = Array3::zeros((n, pixels, c));
+            definition::backward(dy.view(), dx.view_mut());
+            let error = gradcheck(&x, dx.as_slice().unwrap(), |x| {
+                let x = ArrayView3::from_shape((n, pixels, c), x).unwrap();
+                let mut y = dy.clone();
+                definition::forward(x, y.view_mut());
+                (y * &dy).sum()
+            });
+            assert!(error < 1e-6, "{n}·{pixels}·{c}: {error}");
+        }
     }
 
     #[test]
@@ -190,14 +126,7 @@ mod tests {
 
     #[test]
     fn an_image_of_any_size_becomes_a_row() {
-        let layer = GlobalAveragePooling2D::new();
-        let y = |layer: &GlobalAveragePooling2D, x: &[usize]| layer.output_shape(Shape::new(x));
-        assert_eq!(y(&layer, &[5, 7, 9, 4]).unwrap().dims(), [5, 4]);
-        assert_eq!(y(&layer.keepdims(true), &[5, 7, 9, 4]).unwrap().dims(), [5, 1, 1, 4]);
-        assert!(y(&layer, &[5, 4]).is_err() && y(&layer, &[5, 0, 2, 4]).is_err());
-        let config = layer.keepdims(true).config();
-        let again = GlobalAveragePooling2D::from_config(&config, &Registry::default()).unwrap();
-        assert_eq!(again.config(), config);
+        an_image_of_any_size_becomes_a_row_of::<Mean>();
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl<'a> Target<'a> {
 }
 
 /// How wrong predictions are, and which way is better.
-pub trait Loss: Debug + Send {
+pub trait Loss: Debug + Send + Sync {
     /// Keras's name, such as `categorical_crossentropy`.
     fn name(&self) -> &'static str;
 

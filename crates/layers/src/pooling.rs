@@ -1,4 +1,5 @@
-//! Windows that slide over images: what max and average pooling share.
+//! Windows that slide over images: what max and average pooling share. What those over whole images
+//! do stands in `pooling/global.rs`.
 //!
 //! ```text
 //! Shapes       x: N·H·W·C   y: N·P·Q·C   window: R·S
@@ -9,6 +10,7 @@
 //! ```
 
 pub(crate) mod cuda;
+pub mod global;
 
 use crate::padding::pixel;
 use crate::{Config, ConfigError, Extent, Padding, ShapeError};
@@ -160,26 +162,6 @@ impl Options {
     pub(crate) fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
         let strides = self.strides.unwrap_or(self.pool_size);
         Geometry::new(x, self.pool_size, strides, self.padding)
-    }
-}
-
-/// The options of a pooling over whole images, in Keras's words.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub(crate) struct GlobalOptions {
-    pub(crate) keepdims: bool,
-}
-
-impl GlobalOptions {
-    /// (N, C), or (N, 1, 1, C), for images of any size.
-    pub(crate) fn output_shape(self, x: Shape) -> Result<Shape, ShapeError> {
-        match *x.dims() {
-            [n, _, _, c] if !x.is_empty() => Ok(match self.keepdims {
-                true => Shape::new(&[n, 1, 1, c]),
-                false => Shape::new(&[n, c]),
-            }),
-            _ => Err(ShapeError::new(x, "expected images: (N, H, W, C), none of them empty")),
-        }
     }
 }
 

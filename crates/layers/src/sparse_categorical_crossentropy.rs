@@ -59,15 +59,7 @@ impl Loss for SparseCategoricalCrossentropy {
         target: &[f32],
         gradient: &mut dyn FnMut(usize, f64),
     ) -> f64 {
-        let (classes, class) = (prediction.len(), target[0]);
-        let known = class >= 0.0 && class < classes as f32 && class.fract() == 0.0;
-        assert!(known, "class {class} among {classes} predictions: expected 0 to {}", classes - 1);
-        let p = |k: usize| f64::from(prediction[k]);
-        let t = |k: usize| f64::from(u8::from(k as f32 == class));
-        match self.from_logits {
-            true => definition::from_logits(classes, p, t, gradient),
-            false => definition::from_probabilities(classes, p, t, gradient),
-        }
+        loss_of(self.from_logits, prediction, target[0], gradient)
     }
 
     fn target_shape(&self, predictions: Shape) -> Shape {
@@ -92,12 +84,33 @@ impl Loss for SparseCategoricalCrossentropy {
     }
 }
 
+/// The loss of one sample of that class, in f64.
+///
+/// # Panics
+/// If the class is not the index of a prediction.
+fn loss_of<T: Copy + Into<f64>>(
+    from_logits: bool,
+    prediction: &[T],
+    class: f32,
+    gradient: &mut dyn FnMut(usize, f64),
+) -> f64 {
+    let classes = prediction.len();
+    let known = class >= 0.0 && class < classes as f32 && class.fract() == 0.0;
+    assert!(known, "class {class} among {classes} predictions: expected 0 to {}", classes - 1);
+    let p = |k: usize| prediction[k].into();
+    let t = |k: usize| f64::from(u8::from(k as f32 == class));
+    match from_logits {
+        true => definition::from_logits(classes, p, t, gradient),
+        false => definition::from_probabilities(classes, p, t, gradient),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::CategoricalCrossentropy;
     use crate::loss::tests::{batch, mean};
-    use gradus_testing::Cases;
+    use gradus_testing::{Cases, gradcheck};
 
     #[test]
     fn an_index_is_a_one_hot_row() {
@@ -112,6 +125,25 @@ mod tests {
             let dense = CategoricalCrossentropy::new().from_logits(true);
             let expected = mean(&dense, &z, &batch(k, &one_hot), None);
             assert_eq!(mean(&sparse, &z, &batch(1, &index), None), expected);
+        }
+    }
+
+    /// In f64, on what `sample` hands to the definition: a row that is 1 at the class.
+    #[test]
+    fn the_gradient_is_the_derivative() {
+        for case in 0..40 {
+            let mut cases = Cases::new("sparse crossentropy gradient", case);
+            let classes = cases.extent(2, 9);
+            let class = cases.extent(0, classes - 1) as f32;
+            let z = cases.normal_f64(classes);
+            for from_logits in [true, false] {
+                let p = |z: &f64| if from_logits { *z } else { z.exp() };
+                let x: Vec<f64> = z.iter().map(p).collect();
+                let mut dx = vec![0.0; classes];
+                loss_of(from_logits, &x, class, &mut |k, g| dx[k] = g);
+                let error = gradcheck(&x, &dx, |x| loss_of(from_logits, x, class, &mut |_, _| {}));
+                assert!(error < 1e-6, "class {class} of {classes}: {error}");
+            }
         }
     }
 

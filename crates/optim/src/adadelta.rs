@@ -14,7 +14,7 @@
 //! ```
 
 use crate::formula::cuda::{Kernel, Row, padded};
-use crate::formula::{fraction, not_negative};
+use crate::formula::setters;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
 use gradus_tensor::gpu::{In, kernels};
@@ -72,24 +72,11 @@ impl Formula<2> for Rule {
 pub type Adadelta = Descent<Rule, 2>;
 
 impl Adadelta {
-    /// With that ρ: what the averages keep in a step.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn rho(mut self, rho: f64) -> Self {
-        self.rule.rho = fraction("rho", rho);
-        self
-    }
-
-    /// With that ε inside the roots.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = not_negative("epsilon", epsilon);
-        self
+    setters! {
+        /// With that ρ: what the averages keep in a step.
+        rho: fraction,
+        /// With that ε inside the roots.
+        epsilon: not_negative,
     }
 }
 

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::formula::cuda::{Kernel, Row, padded};
-use crate::formula::not_negative;
+use crate::formula::setters;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
 use gradus_tensor::gpu::{In, kernels};
@@ -69,24 +69,11 @@ impl Formula<1> for Rule {
 pub type Adagrad = Descent<Rule, 1>;
 
 impl Adagrad {
-    /// With that a at first.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[must_use]
-    pub fn initial_accumulator_value(mut self, value: f64) -> Self {
-        self.rule.initial_accumulator_value = not_negative("initial_accumulator_value", value);
-        self
-    }
-
-    /// With that ε inside the root.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = not_negative("epsilon", epsilon);
-        self
+    setters! {
+        /// With that a at first.
+        initial_accumulator_value: not_negative,
+        /// With that ε inside the root.
+        epsilon: not_negative,
     }
 }
 

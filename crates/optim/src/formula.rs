@@ -142,6 +142,26 @@ pub(crate) fn not_negative(name: &str, value: f64) -> f64 {
     value
 }
 
+/// Writes the setters of a rule's numbers, each of which one of the functions above looks at:
+/// `beta_1: below_one`, with what the number means as its documentation.
+macro_rules! setters {
+    ($($(#[doc = $what:literal])+ $name:ident: $check:ident,)+) => { $(
+        $(#[doc = $what])+
+        ///
+        /// # Panics
+        #[doc = $crate::formula::setters!(@refused $check)]
+        #[must_use]
+        pub fn $name(mut self, $name: f64) -> Self {
+            self.rule.$name = $crate::formula::$check(stringify!($name), $name);
+            self
+        }
+    )+ };
+    (@refused fraction) => { "If it is not in 0..=1." };
+    (@refused below_one) => { "If it is not in 0..1." };
+    (@refused not_negative) => { "If it is negative or not finite." };
+}
+pub(crate) use setters;
+
 /// The formula as a loop.
 pub mod definition {
     use super::{Formula, Real, Update, Variables};

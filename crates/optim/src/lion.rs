@@ -12,7 +12,7 @@
 //! ```
 
 use crate::formula::cuda::{Kernel, Row, padded};
-use crate::formula::fraction;
+use crate::formula::setters;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
 use gradus_tensor::gpu::{In, kernels};
@@ -74,24 +74,11 @@ impl Formula<1> for Rule {
 pub type Lion = Descent<Rule, 1>;
 
 impl Lion {
-    /// With that β₁: how much of the momentum the step follows.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = fraction("beta_1", beta_1);
-        self
-    }
-
-    /// With that β₂: what the momentum keeps in a step.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = fraction("beta_2", beta_2);
-        self
+    setters! {
+        /// With that β₁: how much of the momentum the step follows.
+        beta_1: fraction,
+        /// With that β₂: what the momentum keeps in a step.
+        beta_2: fraction,
     }
 }
 

@@ -14,7 +14,7 @@
 //! ```
 
 use crate::formula::cuda::{Kernel, Row, padded};
-use crate::formula::{below_one, not_negative};
+use crate::formula::setters;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
 use gradus_tensor::gpu::{In, kernels};
@@ -94,34 +94,13 @@ impl Formula<2> for Rule {
 pub type Nadam = Descent<Rule, 2>;
 
 impl Nadam {
-    /// With that β₁: what the usual gradient keeps in a step.
-    ///
-    /// # Panics
-    /// If it is not in 0..1.
-    #[must_use]
-    pub fn beta_1(mut self, beta_1: f64) -> Self {
-        self.rule.beta_1 = below_one("beta_1", beta_1);
-        self
-    }
-
-    /// With that β₂: what the usual square of the gradient keeps in a step.
-    ///
-    /// # Panics
-    /// If it is not in 0..1.
-    #[must_use]
-    pub fn beta_2(mut self, beta_2: f64) -> Self {
-        self.rule.beta_2 = below_one("beta_2", beta_2);
-        self
-    }
-
-    /// With that ε beside the root.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = not_negative("epsilon", epsilon);
-        self
+    setters! {
+        /// With that β₁: what the usual gradient keeps in a step.
+        beta_1: below_one,
+        /// With that β₂: what the usual square of the gradient keeps in a step.
+        beta_2: below_one,
+        /// With that ε beside the root.
+        epsilon: not_negative,
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 /// All that it remembers is shown through [`Fields`], as buffers under names such as
 /// `optim.velocity.conv2d.kernel` and `optim.iterations`: a checkpoint walks the optimizer as it
 /// walks the model, and a run that is resumed from one goes on with the same bits.
-pub trait Optimizer: Fields + Debug + Send {
+pub trait Optimizer: Fields + Debug + Send + Sync {
     /// Keras's name of the class, such as `RMSprop`.
     fn name(&self) -> &'static str;
 

@@ -19,7 +19,7 @@
 //! ```
 
 use crate::formula::cuda::{Kernel, Row, padded};
-use crate::formula::{fraction, not_negative};
+use crate::formula::setters;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
 use gradus_tensor::gpu::{In, kernels};
@@ -99,34 +99,13 @@ impl Formula<3> for Rule {
 pub type RMSprop = Descent<Rule, 3>;
 
 impl RMSprop {
-    /// With that ρ: what the averages keep in a step.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn rho(mut self, rho: f64) -> Self {
-        self.rule.rho = fraction("rho", rho);
-        self
-    }
-
-    /// With that μ: what is kept of the last step.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule.momentum = fraction("momentum", momentum);
-        self
-    }
-
-    /// With that ε inside the root.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule.epsilon = not_negative("epsilon", epsilon);
-        self
+    setters! {
+        /// With that ρ: what the averages keep in a step.
+        rho: fraction,
+        /// With that μ: what is kept of the last step.
+        momentum: fraction,
+        /// With that ε inside the root.
+        epsilon: not_negative,
     }
 
     /// Whether to divide by the standard deviation of the gradient.

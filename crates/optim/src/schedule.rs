@@ -37,7 +37,7 @@ use std::f64::consts::PI;
 /// assert_eq!([warmup.at(0), warmup.at(250), warmup.at(10_000)], [0.0, 0.0005, 0.001]);
 /// assert_eq!(Constant(0.001).at(u64::MAX), 0.001);
 /// ```
-pub trait Schedule: Send {
+pub trait Schedule: Send + Sync {
     /// The learning rate after that many updates; the first update has number 0.
     fn at(&self, update: u64) -> f32;
 
@@ -63,7 +63,7 @@ pub trait Schedule: Send {
     }
 }
 
-impl<F: Fn(u64) -> f32 + Send> Schedule for F {
+impl<F: Fn(u64) -> f32 + Send + Sync> Schedule for F {
     fn at(&self, update: u64) -> f32 {
         self(update)
     }

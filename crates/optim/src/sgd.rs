@@ -15,7 +15,7 @@
 //! ```
 
 use crate::formula::cuda::{Kernel, Row, padded};
-use crate::formula::fraction;
+use crate::formula::setters;
 use crate::{Descent, Formula, Update};
 use gradus_tensor::Real;
 use gradus_tensor::gpu::{In, kernels};
@@ -73,14 +73,9 @@ impl Formula<1> for Rule {
 pub type SGD = Descent<Rule, 1>;
 
 impl SGD {
-    /// With that μ: what is kept of the last step.
-    ///
-    /// # Panics
-    /// If it is not in 0..=1.
-    #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule.momentum = fraction("momentum", momentum);
-        self
+    setters! {
+        /// With that μ: what is kept of the last step.
+        momentum: fraction,
     }
 
     /// Whether the momentum is Nesterov's.

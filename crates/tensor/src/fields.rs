@@ -156,8 +156,8 @@ pub trait Fields {
 /// ```
 #[macro_export]
 macro_rules! fields {
-    ($type:ty $(: $($kind:ident $name:ident),+)?) => {
-        impl $crate::Fields for $type {
+    ($type:ty $(where $of:ident: $bound:path)? $(: $($kind:ident $name:ident),+)?) => {
+        impl $(<$of: $bound>)? $crate::Fields for $type {
             #[allow(unused_variables, reason = "a layer may own nothing")]
             fn visit(
                 &self,

@@ -77,7 +77,8 @@ pub struct Control {
     /// The learning rate from the next step on. It is the optimizer's own until a callback sets
     /// another.
     pub learning_rate: f32,
-    /// Set to end the training, saying why: after this step, or after this epoch.
+    /// Set to end the training, saying why: after this step, or after this epoch. Nothing is told
+    /// where the reason is empty.
     pub stop: Option<String>,
     /// Weights to put back into the network, in visiting order.
     pub restore: Option<Vec<Tensor>>,

@@ -1,7 +1,7 @@
 //! How good a model is on some data.
 
 use crate::memory::class;
-use crate::{Batches, ConfusionMatrix, Error, Logs, Model};
+use crate::{Batches, ConfusionMatrix, Error, Logs, Model, Progress, Verbosity};
 use gradus_layers::{Accuracy, Activation, Loss, Tally, argmax};
 use ndarray::ArrayView2;
 use std::fmt;
@@ -38,20 +38,22 @@ impl fmt::Display for Evaluation {
 }
 
 impl Evaluation {
+    /// All figures by name: `loss`, `accuracy` and the metrics.
+    fn figures(&self) -> impl Iterator<Item = (&str, f64)> {
+        let accuracy = self.accuracy.map(|accuracy| ("accuracy", accuracy));
+        let metrics = self.metrics.iter().map(|(name, value)| (name.as_str(), *value));
+        [("loss", self.loss)].into_iter().chain(accuracy).chain(metrics)
+    }
+
     /// Adds all figures to `logs`, as those of a validation.
     pub(crate) fn log(&self, logs: &mut Logs) {
-        logs.set("val_loss", self.loss);
-        if let Some(accuracy) = self.accuracy {
-            logs.set("val_accuracy", accuracy);
-        }
-        for (name, value) in &self.metrics {
-            logs.set(&format!("val_{name}"), *value);
-        }
+        self.figures().for_each(|(name, value)| logs.set(&format!("val_{name}"), value));
     }
 }
 
 impl Model {
-    /// Mean loss, accuracy, metrics and confusion over `steps` batches, or all of them.
+    /// Mean loss, accuracy, metrics and confusion over `steps` batches, or all of them. Nothing is
+    /// told meanwhile: see [`Model::evaluate_verbose`].
     ///
     /// # Errors
     /// If the model is not compiled, the data does not fit it or cannot be read, or there is none.
@@ -60,10 +62,38 @@ impl Model {
         data: &mut dyn Batches,
         steps: Option<usize>,
     ) -> Result<Evaluation, Error> {
+        self.evaluate_verbose(data, steps, Verbosity::Silent)
+    }
+
+    /// The same, told on standard error as [`Model::fit`] tells an epoch: a bar on a terminal, one
+    /// line at the end elsewhere. Keras's `verbose`.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn evaluate_verbose(
+        &mut self,
+        data: &mut dyn Batches,
+        steps: Option<usize>,
+        verbose: Verbosity,
+    ) -> Result<Evaluation, Error> {
+        self.evaluate_told(data, steps, Progress::new(1, verbose))
+    }
+
+    /// The same, told wherever `progress` tells.
+    pub(crate) fn evaluate_told(
+        &mut self,
+        data: &mut dyn Batches,
+        steps: Option<usize>,
+        mut progress: Progress,
+    ) -> Result<Evaluation, Error> {
         self.plan_for(data)?;
         let _ = self.context.sums.take();
         let steps = steps.unwrap_or(data.batches());
-        self.evaluate_epoch(data, 0, steps)
+        progress.start_pass(steps);
+        let evaluation = self.evaluate_epoch(data, 0, steps, Some(&mut progress))?;
+        progress.end_epoch(&evaluation.figures().collect::<Vec<_>>());
+        data.problems().iter().for_each(|problem| progress.message(problem));
+        Ok(evaluation)
     }
 
     /// One pass over `steps` batches of the data's `epoch`.
@@ -72,6 +102,7 @@ impl Model {
         data: &mut dyn Batches,
         epoch: u32,
         steps: usize,
+        mut progress: Option<&mut Progress>,
     ) -> Result<Evaluation, Error> {
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         let accuracy = training.step.loss().accuracy();
@@ -94,6 +125,9 @@ impl Model {
             if let Some(confusion) = &mut confusion {
                 count(confusion, training.step.loss(), threshold, answers, batch.targets);
             }
+            if let Some(progress) = &mut progress {
+                progress.step(batch.images.dim().0, || so_far(&tally));
+            }
         }
         tally.collect(&mut self.context);
         self.context.check()?;
@@ -107,6 +141,13 @@ impl Model {
             confusion,
         })
     }
+}
+
+/// What is known in the middle of a pass: a GPU is asked at the end only.
+fn so_far(tally: &Tally) -> Vec<(&'static str, f64)> {
+    let loss = (tally.samples > 0).then(|| ("loss", tally.loss()));
+    let accuracy = (tally.judged > 0).then(|| ("accuracy", tally.accuracy()));
+    loss.into_iter().chain(accuracy).collect()
 }
 
 /// An empty matrix where each sample is of one class.

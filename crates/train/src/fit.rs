@@ -298,7 +298,7 @@ impl Model {
         let due = (at.epoch + 1).is_multiple_of(session.fit.validation_freq);
         if let Some(validation) = session.fit.validation_data.as_deref_mut().filter(|_| due) {
             let steps = session.fit.validation_steps.unwrap_or(validation.batches());
-            self.evaluate_epoch(validation, at.epoch, steps)?.log(&mut at.logs);
+            self.evaluate_epoch(validation, at.epoch, steps, None)?.log(&mut at.logs);
         }
         at.logs.set("lr", f64::from(self.context.step.learning_rate));
         Ok(())
@@ -320,7 +320,7 @@ impl Model {
         self.tell(session, epoch, |callback, run, control| callback.epoch_end(run, control))?;
         let at = &mut session.at;
         (at.epoch, at.step, at.tally) = (epoch + 1, 0, Tally::default());
-        if let Some(why) = &at.stop {
+        if let Some(why) = at.stop.as_ref().filter(|why| !why.is_empty()) {
             session.progress.message(why);
         }
         let interrupted = session.is_interrupted();

@@ -37,6 +37,14 @@ impl Mode {
         if large { Self::Max } else { Self::Min }
     }
 
+    /// What everything but NaN is better than.
+    pub(crate) fn worst(self) -> f64 {
+        match self {
+            Self::Min => f64::INFINITY,
+            Self::Max => f64::NEG_INFINITY,
+        }
+    }
+
     /// Whether `a` is strictly better than `b`. Nothing is better than NaN and NaN than nothing.
     #[must_use]
     pub fn better(self, a: f64, b: f64) -> bool {

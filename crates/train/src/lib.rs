@@ -8,6 +8,7 @@
 //! | early stopping, learning rate on a plateau | [`EarlyStopping`], [`ReduceLROnPlateau`] |
 //! | the table of epochs, its CSV and its plots | [`History`], [`plot`] |
 //! | accuracy, precision, recall, F1, AUC | [`metrics`] |
+//! | answers for many threads from one model | [`Predictor`] |
 //! | what is on a picture | [`load`], [`Classifier`] |
 //! | models on disk, versions | [`Model::save`], [`Model::load`], in `save.rs` |
 //!
@@ -33,6 +34,7 @@ mod mixed;
 mod model;
 mod not_finite;
 pub mod plot;
+mod predict;
 mod profile;
 mod progress;
 mod recorded;
@@ -60,6 +62,7 @@ pub use memory::{Memory, Planned};
 pub use mixed::Mixed;
 pub use model::Model;
 pub use not_finite::NotFinite;
+pub use predict::Predictor;
 pub use profile::ProfileTable;
 pub use progress::{Progress, Verbosity};
 pub use save::ModelError;

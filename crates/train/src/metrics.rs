@@ -36,7 +36,7 @@ use ndarray::{ArrayView1, ArrayView2, Axis};
 use std::fmt::Debug;
 
 /// A figure that grows with every batch of an epoch.
-pub trait Metric: Debug + Send {
+pub trait Metric: Debug + Send + Sync {
     /// Its column in the history, such as `auc`.
     fn name(&self) -> &str;
 

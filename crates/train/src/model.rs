@@ -1,15 +1,14 @@
 //! A network at work: built, compiled, fitted, evaluated, asked.
 //!
 //! The words are Keras's. What they do stands elsewhere: a step in `step.rs`, the loop in
-//! `fit.rs`, evaluation in `evaluate.rs`, files in `save.rs`.
+//! `fit.rs`, evaluation in `evaluate.rs`, answers in `predict.rs`, files in `save.rs`.
 
 use crate::metrics::{Metric, Metrics};
-use crate::{Batches, Error, History, Memory, Planned, Step};
+use crate::{Batches, Error, History, Memory, Step};
 use gradus_data::Interpolation;
-use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, ShapeError, Summary, Wanted};
+use gradus_layers::{Accuracy, Layer, Loss, Sequential, ShapeError, Summary, Wanted};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, FieldMut, Fields, Path, Precision, Shape, Tensor};
-use ndarray::{Array2, ArrayView4, Axis};
 
 /// A network with its parameters, and all it needs to learn and to answer.
 #[derive(Debug)]
@@ -23,7 +22,8 @@ pub struct Model {
     pub(crate) context: Context,
     pub(crate) training: Option<Training>,
     pub(crate) history: History,
-    asked: Option<Memory>,
+    /// The memory of [`Model::predict`], made when it is first asked.
+    pub(crate) asked: Option<Memory>,
 }
 
 /// What `compile` adds.
@@ -301,61 +301,6 @@ impl Model {
         }
         training.rate = Some(rate);
         Ok(())
-    }
-
-    /// The probabilities of the classes for each image (N·H·W·C, already rescaled): N·classes.
-    ///
-    /// # Errors
-    /// If the images are not of the size that the network was built for.
-    ///
-    /// # Panics
-    /// Never: the network was built for this input.
-    pub fn predict(&mut self, images: ArrayView4<'_, f32>) -> Result<Array2<f32>, Error> {
-        let (n, h, w, c) = images.dim();
-        if [h, w, c] != self.image {
-            return Err(Error::Images { expected: self.image, found: [h, w, c] });
-        }
-        if n == 0 {
-            return Err(Error::NoBatches);
-        }
-        let input = self.input(n);
-        if !self.asked.as_ref().is_some_and(|memory| memory.holds(n)) {
-            let planned = Planned::new(&self.network, input, Mode::Infer)?;
-            planned.afford(&self.context, 0)?;
-            self.asked = Some(planned.make(&mut self.context)?);
-        }
-        let memory = self.asked.as_mut().expect("made just now");
-        memory.load(images);
-        let Memory { x, y, saved, .. } = &mut *memory;
-        self.network.infer(&mut self.context, x, y, saved);
-        memory.answer(self.network.head(), &self.context);
-        self.context.check()?;
-        Ok(memory.answered().rows::<f32>().to_owned())
-    }
-
-    /// The answers for `steps` batches of the data, or all of them, in the order in which they come:
-    /// open it with `shuffle(false)` to know which is which. N·outputs.
-    ///
-    /// # Errors
-    /// If the images are not of the size that the network was built for, or cannot be read.
-    ///
-    /// # Panics
-    /// Never: every batch has answers of the same width.
-    pub fn predict_batches(
-        &mut self,
-        data: &mut dyn Batches,
-        steps: Option<usize>,
-    ) -> Result<Array2<f32>, Error> {
-        let mut answers: Option<Array2<f32>> = None;
-        data.start(0, 0, steps.unwrap_or(data.batches()));
-        while let Some(batch) = data.next_batch() {
-            let more = self.predict(batch?.images)?;
-            match &mut answers {
-                None => answers = Some(more),
-                Some(all) => all.append(Axis(0), more.view()).expect("as many columns"),
-            }
-        }
-        answers.ok_or(Error::NoBatches)
     }
 
     /// Checks that the data fits, and makes room for its batches.

@@ -122,15 +122,25 @@ impl Progress {
 
     /// Begins `epoch` (from 0; shown from 1) of `steps` steps. An epoch still open is given up.
     pub fn start_epoch(&mut self, epoch: u32, steps: usize) {
+        let heading = format!("Epoch {}/{}", epoch + 1, self.epochs);
+        self.start(Some(heading), steps);
+    }
+
+    /// Begins a pass of `steps` steps that is no epoch: an evaluation, say. Steps and end are told as
+    /// those of an epoch are, without a heading.
+    pub fn start_pass(&mut self, steps: usize) {
+        self.start(None, steps);
+    }
+
+    fn start(&mut self, heading: Option<String>, steps: usize) {
         if let Some(open) = self.epoch.take() {
             open.bar.abandon();
         }
-        let heading = format!("Epoch {}/{}", epoch + 1, self.epochs);
         let tail = Tail::default();
         let bar = match &mut self.show {
             Show::Nothing => ProgressBar::hidden(),
             Show::Lines(writer) => {
-                write_line(writer, &heading);
+                heading.iter().for_each(|heading| write_line(writer, heading));
                 ProgressBar::hidden()
             }
             Show::Bar(target) => {
@@ -138,7 +148,7 @@ impl Progress {
                     .with_style(style(steps, tail.clone()))
                     // An error that ends the run leaves on the screen how far it came.
                     .with_finish(ProgressFinish::Abandon);
-                bar.println(heading);
+                heading.iter().for_each(|heading| bar.println(heading));
                 bar
             }
         };

@@ -29,6 +29,9 @@ const FORMAT: u32 = 1;
 /// The longest description that is read; that of a network of a thousand layers is a third of it.
 const DESCRIPTION: usize = 1 << 19;
 
+/// A checkpoint is a model's file too: with the optimizer's state and the callbacks' beside.
+const BESIDES: [&str; 2] = ["optim.", "callbacks."];
+
 /// `model.json`.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Description {
@@ -88,12 +91,12 @@ struct AboutModel<'a> {
 #[non_exhaustive]
 pub enum ModelError {
     /// A file is missing or cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// `model.json` is not what this version of gradus writes.
     #[error("{}: not a description of a gradus model: {reason}", path.display())]
@@ -104,20 +107,20 @@ pub enum ModelError {
         reason: String,
     },
     /// The network cannot be rebuilt.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Network {
         /// The file.
         path: PathBuf,
         /// Which layer, and why.
-        source: ConfigError,
+        cause: ConfigError,
     },
     /// The layers do not fit together.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
         /// Which layer, and why.
-        source: ShapeError,
+        cause: ShapeError,
     },
     /// The weights cannot be read, or are not those of the network.
     #[error(transparent)]
@@ -184,6 +187,28 @@ impl Model {
         Ok(tensors.write(path.as_ref(), Some(&about))?)
     }
 
+    /// Saves the weights alone as one file, by their Keras names; moving statistics are among them.
+    ///
+    /// # Errors
+    /// If it cannot be written. What `path` held before is still there then.
+    pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let mut tensors = Tensors::default();
+        tensors.add_all(&self.network);
+        Ok(tensors.save(path)?)
+    }
+
+    /// Puts the weights of a file that [`Model::save_weights`] or [`Model::save_file`] wrote into this
+    /// model. Keras's `load_weights`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its weights are not those of this network: nothing has changed
+    /// then, unless the disk fails midway.
+    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let contents = TensorsFile::open(path).map_err(ModelError::from)?;
+        contents.expect(&[&self.network], &BESIDES).map_err(ModelError::from)?;
+        Ok(contents.fill(&mut self.network).map_err(ModelError::from)?)
+    }
+
     /// Loads a version, such as `models/1`, or a file that [`Model::save_file`] wrote, to predict
     /// with, or to compile and train on.
     ///
@@ -217,13 +242,12 @@ impl Model {
         };
         description.check(&path)?;
         let network = Sequential::from_config(&description.network, registry)
-            .map_err(|source| ModelError::Network { path: path.clone(), source })?;
-        // A checkpoint is such a file too: with the optimizer's state and the callbacks' beside.
-        let besides: &[&str] = if whole { &["optim.", "callbacks."] } else { &[] };
+            .map_err(|cause| ModelError::Network { path: path.clone(), cause })?;
+        let besides: &[&str] = if whole { &BESIDES } else { &[] };
         let wanted = Wanted::at_most(contents.numbers());
         let image = description.image_shape;
         let mut model = Self::build_to_be_filled(network, image, context, &wanted)
-            .map_err(|source| ModelError::Shape { path: path.clone(), source })?
+            .map_err(|cause| ModelError::Shape { path: path.clone(), cause })?
             .with_classes(&description.classes)
             .with_rescale(description.rescale)
             .with_interpolation(description.interpolation);
@@ -266,8 +290,8 @@ fn read_description(path: &Path) -> Result<Description, ModelError> {
     let mut text = Vec::new();
     let read =
         File::open(&path).and_then(|file| file.take(DESCRIPTION as u64 + 1).read_to_end(&mut text));
-    if let Err(source) = read {
-        return Err(ModelError::Read { path, source });
+    if let Err(cause) = read {
+        return Err(ModelError::Read { path, cause });
     }
     parsed(&text, &path)
 }

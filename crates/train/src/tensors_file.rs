@@ -25,12 +25,12 @@ const KEY: &str = "gradus";
 #[non_exhaustive]
 pub enum TensorsError {
     /// The file is missing or cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is not a safetensors file.
     #[error("{}: not a safetensors file: {reason}", path.display())]
@@ -166,7 +166,7 @@ impl TensorsFile {
     /// If it cannot be read, or is no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TensorsError> {
         let path = path.as_ref();
-        let read = |source| TensorsError::Read { path: path.to_owned(), source };
+        let read = |cause| TensorsError::Read { path: path.to_owned(), cause };
         let format = |reason| TensorsError::Format { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(read)?;
         let bytes = file.metadata().map_err(read)?.len();
@@ -318,7 +318,7 @@ impl TensorsFile {
 
     /// The numbers of a tensor that is there, piece by piece: no second copy is made of them.
     fn read(&self, name: &str, into: &mut [f32]) -> Result<(), TensorsError> {
-        let failed = |source| TensorsError::Read { path: self.path.clone(), source };
+        let failed = |cause| TensorsError::Read { path: self.path.clone(), cause };
         let mut file = &self.file;
         let offset = self.start + self.header.tensors[name].data_offsets.0 as u64;
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;

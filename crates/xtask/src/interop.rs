@@ -3,6 +3,7 @@
 //! ```text
 //! cargo xtask full interop                     everyone, and a dated table in docs/interop
 //! cargo xtask full interop --torch PYTHON      with a Python that has PyTorch: none is set up
+//! cargo xtask full interop --no-torch          without PyTorch's part of the table
 //! cargo xtask interop                          onnxruntime alone, a part of check
 //! ```
 //!
@@ -26,20 +27,20 @@ const ALONE: &str = "tf_keras==2.21.0";
 #[command(name = "cargo xtask full interop")]
 struct Args {
     /// A Python with what tests/interop/requirements-torch.txt lists [default: one is set up under
-    /// target/interop, which downloads some gigabytes]
-    #[arg(long)]
+    /// target/interop, for which pip fetches 5.5 GB: PyPI's PyTorch brings CUDA along]
+    #[arg(long, conflicts_with = "no_torch")]
     torch: Option<PathBuf>,
+    /// Leave PyTorch out: nothing of it is fetched, and the table has no section of it
+    #[arg(long)]
+    no_torch: bool,
 }
 
 /// Everyone, and the table of the day.
 pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
     let name = "cargo xtask full interop".to_owned();
-    let Args { torch } = Args::parse_from(std::iter::once(name).chain(words));
+    let args = Args::parse_from(std::iter::once(name).chain(words));
     let python = environment("venv", "requirements.txt", &[ALONE])?;
-    let torch = match torch {
-        Some(torch) => torch,
-        None => environment("venv-torch", "requirements-torch.txt", &[])?,
-    };
+    let torch = torch(&args)?;
     let cases = export("cases", &[])?;
     let date = stdout(Command::new("date").args(["-u", "+%F"]))?;
     let mut text = format!(
@@ -51,12 +52,9 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
         Ok(())
     };
     // Each prints a section. Keras and PyTorch leave files for us.
-    for (python, script) in [
-        (&python, "served.py"),
-        (&python, "events.py"),
-        (&python, "keras_files.py"),
-        (&torch, "torch_files.py"),
-    ] {
+    let scripts = ["served.py", "events.py", "keras_files.py"].map(|script| (&python, script));
+    for (python, script) in scripts.into_iter().chain(torch.iter().map(|it| (it, "torch_files.py")))
+    {
         say(&format!("$ {script}"));
         section(Command::new(python).arg(Path::new(FOLDER).join(script)).arg(&cases))?;
     }
@@ -68,6 +66,18 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
     fs::write(&path, text).with_context(|| path.clone())?;
     say(&format!("written to {path}"));
     Ok(())
+}
+
+/// The Python with PyTorch; none where it is left out.
+fn torch(args: &Args) -> Result<Option<PathBuf>> {
+    const LINES: &str = "requirements-torch.txt";
+    if args.no_torch || args.torch.is_some() {
+        return Ok(args.torch.clone());
+    }
+    if !is_made("venv-torch", &wanted(LINES, &[])?) {
+        say("PyTorch is not there: pip fetches 5.5 GB (--torch PYTHON takes one, --no-torch none)");
+    }
+    environment("venv-torch", LINES, &[]).map(Some)
 }
 
 /// onnxruntime, on the small networks that hold every layer; nothing where it cannot be installed.
@@ -95,15 +105,29 @@ fn export(folder: &str, options: &[&str]) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// The Python of an environment with what that file lists, and more that is installed without what
-/// it asks for. One that was made for the same lines is taken as it is.
+/// What an environment says that it was made for.
+const STAMP: &str = "requirements";
+
+/// What an environment shall have: the lines of that file, and more that is installed without what it
+/// asks for.
+fn wanted(requirements: &str, alone: &[&str]) -> Result<String> {
+    let path = format!("{FOLDER}/{requirements}");
+    let lines = fs::read_to_string(&path).context(path)?;
+    Ok(format!("{lines}{alone:?}"))
+}
+
+/// Whether there is an environment that was made for just that.
+fn is_made(name: &str, wanted: &str) -> bool {
+    let stamp = target().join("interop").join(name).join(STAMP);
+    fs::read_to_string(stamp).is_ok_and(|made| made == wanted)
+}
+
+/// The Python of an environment with what that file lists and with `alone`. One that was made for the
+/// same is taken as it is.
 fn environment(name: &str, requirements: &str, alone: &[&str]) -> Result<PathBuf> {
     let folder = std::path::absolute(target().join("interop").join(name))?;
-    let requirements = format!("{FOLDER}/{requirements}");
-    let lines = fs::read_to_string(&requirements).with_context(|| requirements.clone())?;
-    let (wanted, stamp) = (format!("{lines}{alone:?}"), folder.join("requirements"));
-    let python = folder.join("bin/python");
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+    let (wanted, python) = (wanted(requirements, alone)?, folder.join("bin/python"));
+    if is_made(name, &wanted) {
         return Ok(python);
     }
     let path = python.display().to_string();
@@ -112,11 +136,12 @@ fn environment(name: &str, requirements: &str, alone: &[&str]) -> Result<PathBuf
     let patience = ["--retries", "2", "--timeout", "30"];
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     let install = [&install[..], &patience].concat();
-    run(&path, &[&install[..], &["-r", &requirements]].concat(), &[])?;
+    let lines = format!("{FOLDER}/{requirements}");
+    run(&path, &[&install[..], &["-r", &lines]].concat(), &[])?;
     for package in alone {
         run(&path, &[&install[..], &["--no-deps", package]].concat(), &[])?;
     }
-    fs::write(&stamp, wanted)?;
+    fs::write(folder.join(STAMP), wanted)?;
     Ok(python)
 }
 

@@ -24,7 +24,8 @@ cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside th
                      all of them, to compare: a part of check
 cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
-                     that serve models, and the other way, and writes a dated table; full hostile
+                     that serve models, and the other way, and writes a dated table (PyTorch is
+                     fetched for it, 5.5 GB: --no-torch leaves it out); full hostile
                      loads ten thousand mutations of each kind of file; full cuda plants bugs in
                      the kernels and looks whether a test notices, under every schedule
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)

@@ -47,7 +47,7 @@ pub(super) fn open(
         }
     }
     write_beside(&path, |file| write(file, &header, dataset, threads))
-        .map_err(|e| Error::io(&path)(e.source))?;
+        .map_err(|e| Error::io(&path)(e.cause))?;
     Disk::open(&path, &header, dataset).map_err(|_| Error::Argument {
         argument: "cache",
         found: format!("{shown} is no longer the file that was just written"),

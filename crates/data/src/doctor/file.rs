@@ -101,8 +101,8 @@ pub(super) fn same_content(a: &Path, b: &Path) -> bool {
 /// What an error says beside the path, which the report gives anyway.
 fn without_the_path(error: Error) -> String {
     match error {
-        Error::Image { source, .. } => source.to_string(),
-        Error::Io { source, .. } => source.to_string(),
+        Error::Image { cause, .. } => cause.to_string(),
+        Error::Io { cause, .. } => cause.to_string(),
         Error::TooLarge { width, height, limit, .. } => {
             format!("{width} x {height} pixels are more than the {limit} that are decoded at most")
         }

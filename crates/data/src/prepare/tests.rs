@@ -125,14 +125,16 @@ fn manifests_elsewhere_lead_back_to_the_images() {
         out: Some(root.path().join("lists/first")),
         name: "pets".into(),
         validation_split: 0.5,
+        x_col: "photo".into(),
+        y_col: "kind, said twice".into(),
         ..Prepare::default()
     };
     let prepared = prepare(root.path().join("images"), &options).unwrap();
     let out: PathBuf = root.path().join("lists/first");
     assert_eq!(prepared.validation, out.join("pets-val.csv"));
     let frame = Manifest::read(&prepared.train).unwrap();
-    let loader =
-        flow_from_dataframe(&frame, &out).y_col("category").target_size(2, 2).open().unwrap();
+    let flow = flow_from_dataframe(&frame, &out).x_col("photo").y_col("kind, said twice");
+    let loader = flow.target_size(2, 2).open().unwrap();
     assert_eq!(loader.found().images, 4);
 }
 
@@ -172,6 +174,10 @@ fn shares_and_names_that_make_no_sense_are_refused() {
     for validation_split in [0.0, 1.0, -0.5, f64::NAN] {
         let options = Prepare { validation_split, ..Prepare::default() };
         refused(folder.path(), &options, "validation_split");
+    }
+    for (x_col, y_col) in [("same", "same"), ("", "label"), ("file", " ")] {
+        let (x_col, y_col) = (x_col.into(), y_col.into());
+        refused(folder.path(), &Prepare { x_col, y_col, ..Prepare::default() }, "x_col, y_col");
     }
     for name in ["", "a/b", ".."] {
         let options = Prepare { name: name.into(), ..Prepare::default() };

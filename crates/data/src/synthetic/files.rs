@@ -142,10 +142,10 @@ impl Synthetic {
                 let path = folder.join(part.filename(n));
                 let mut bytes = Vec::new();
                 let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-                image.write_with_encoder(encoder).map_err(|source| Error::Image {
+                image.write_with_encoder(encoder).map_err(|cause| Error::Image {
                     path: path.clone(),
                     line: None,
-                    source,
+                    cause,
                 })?;
                 put(&path, &bytes)?;
             }

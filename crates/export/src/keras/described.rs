@@ -118,7 +118,7 @@ impl Description {
             if let Some((name, config)) = chain.config(layer).map_err(wrong)? {
                 let layer = Registry::default()
                     .layer(&config)
-                    .map_err(|source| LoadError::Network { path: path.to_owned(), source })?;
+                    .map_err(|cause| LoadError::Network { path: path.to_owned(), cause })?;
                 chain.network = std::mem::take(&mut chain.network).add_named(&name, layer);
             }
         }

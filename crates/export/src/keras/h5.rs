@@ -53,7 +53,7 @@ type Naming = fn(&str) -> Option<String>;
 impl H5 {
     /// Opens a file from the disk.
     pub(super) fn open(path: &Path) -> Result<Self, LoadError> {
-        let read = |source| LoadError::Read { path: path.to_owned(), source };
+        let read = |cause| LoadError::Read { path: path.to_owned(), cause };
         let file = File::open(path).map_err(read)?;
         let length = file.metadata().map_err(read)?.len();
         Self::of(path, Bytes::Disk { file, start: 0, length })
@@ -241,8 +241,8 @@ fn guarded<T>(
 ) -> Result<T, LoadError> {
     match catch_unwind(AssertUnwindSafe(parse)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(hdf5_pure::Error::Io(source))) => {
-            Err(LoadError::Read { path: path.to_owned(), source })
+        Ok(Err(hdf5_pure::Error::Io(cause))) => {
+            Err(LoadError::Read { path: path.to_owned(), cause })
         }
         Ok(Err(error)) => Err(format(path, error.to_string())),
         Err(_) => Err(format(path, "its parser gave up".to_owned())),
@@ -282,7 +282,7 @@ impl Source for H5 {
             let bytes = &mut piece[..4 * values.len()];
             tensor
                 .piece(self.source.bytes(), i * PIECE, bytes)
-                .map_err(|source| LoadError::Read { path: self.path.clone(), source })?;
+                .map_err(|cause| LoadError::Read { path: self.path.clone(), cause })?;
             for (value, word) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
                 *value = number(*word);
             }

@@ -52,7 +52,7 @@ pub fn load_keras(path: impl AsRef<Path>, context: Context) -> Result<Model, Loa
     h5.look(if three { of_keras_3 } else { of_keras_2 })?;
     let wanted = Wanted::at_most(h5.numbers());
     let mut model = Model::build_to_be_filled(network, image, context, &wanted)
-        .map_err(|source| LoadError::Shape { path: path.to_owned(), source })?;
+        .map_err(|cause| LoadError::Shape { path: path.to_owned(), cause })?;
     if !wanted.is_met() {
         let problems = too_few(&model, &wanted, &h5, three)?;
         return Err(LoadError::Mismatch { path: path.to_owned(), problems });
@@ -78,7 +78,7 @@ impl Import<'_> {
 /// The description of the layers if there is one and it is asked for, the weights, and whether they
 /// are Keras 3's.
 fn open(path: &Path, layers: bool) -> Result<(Option<Description>, H5, bool), LoadError> {
-    let read = |source| LoadError::Read { path: path.to_owned(), source };
+    let read = |cause| LoadError::Read { path: path.to_owned(), cause };
     let mut file = File::open(path).map_err(read)?;
     let mut magic = [0; 4];
     let length = file.read(&mut magic).map_err(read)?;

@@ -125,6 +125,43 @@ fn inference_of_a_smaller_batch_gives_the_same_rows() {
     assert_eq!(y.slice::<f32>(), &whole[..4]);
 }
 
+/// What the chain answers with a context and memory of its own.
+fn answer(chain: &Sequential, x: &Tensor, threads: usize) -> Vec<f32> {
+    let mut cx = Context::new(Device::Cpu, threads);
+    let plan = chain.plan(x.spec(), Mode::Infer).unwrap();
+    plan.reserve(&mut cx);
+    let mut saved = Saved::allocate(&plan, &Device::Cpu);
+    let mut y = Tensor::zeros(plan.output, &Device::Cpu);
+    chain.infer(&mut cx, x, &mut y, &mut saved);
+    y.slice::<f32>().to_vec()
+}
+
+#[test]
+fn threads_that_share_a_chain_get_the_bits_that_one_gets() {
+    let mut cases = Cases::new("shared chain", 0);
+    let mut chain = small();
+    chain.build_on(Shape::new(&[1, 10, 9, 3]), &Device::Cpu, 5).unwrap();
+    let batches: Vec<Tensor> = [3, 1, 5, 2]
+        .map(|n| Shape::new(&[n, 10, 9, 3]))
+        .map(|shape| Tensor::from_slice(shape, &cases.normal(shape.len())))
+        .into();
+    let expected: Vec<Vec<f32>> = batches.iter().map(|x| answer(&chain, x, 1)).collect();
+    let (chain, start) = (&chain, std::sync::Barrier::new(4));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (batches, expected, start) = (&batches, &expected, &start);
+            scope.spawn(move || {
+                start.wait();
+                // Each begins at another batch: at no time do all compute the same.
+                for i in (0..20).map(|i| (i + thread) % batches.len()) {
+                    let found = answer(chain, &batches[i], 1 + thread % 2);
+                    assert_eq!(found, expected[i], "thread {thread}, batch {i}");
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_layer_is_frozen_by_name_and_stays_so() {
     let shape = Shape::new(&[1, 10, 9, 3]);

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 pub struct CSVLogger {
     path: PathBuf,
     append: bool,
+    separator: u8,
     /// What stood in the file before this run, with its header.
     before: String,
 }
@@ -24,13 +25,27 @@ impl CSVLogger {
     /// Writes into that file, over what is there.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), append: false, before: String::new() }
+        Self { path: path.into(), append: false, separator: b',', before: String::new() }
     }
 
     /// Adds the rows to those that are there, under their header. `false` by default.
     #[must_use]
     pub fn append(mut self, append: bool) -> Self {
         self.append = append;
+        self
+    }
+
+    /// What stands between two cells, a comma by default: a semicolon or a tab, say. With `append`
+    /// it is for whoever calls to take the one of the file that is there.
+    ///
+    /// # Panics
+    /// If it is no ASCII character, or one that numbers, names or quotes are made of: nobody could
+    /// read the file.
+    #[must_use]
+    pub fn separator(mut self, separator: char) -> Self {
+        let taken = separator.is_ascii_alphanumeric() || "_.+-\"\r\n".contains(separator);
+        assert!(separator.is_ascii() && !taken, "{separator:?} cannot stand between two cells");
+        self.separator = separator as u8;
         self
     }
 }
@@ -51,7 +66,7 @@ impl Callback for CSVLogger {
     }
 
     fn epoch_end(&mut self, run: &Run<'_>, _: &mut Control) -> Result<(), Error> {
-        let table = run.model.history().to_csv();
+        let table = run.model.history().to_csv_separated_by(self.separator);
         let rows = match self.before.is_empty() {
             true => table.as_str(),
             false => table.split_once('\n').map_or("", |(_, rows)| rows),

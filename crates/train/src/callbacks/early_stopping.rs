@@ -25,6 +25,7 @@ pub struct EarlyStopping {
     baseline: Option<f64>,
     start_from_epoch: u32,
     restore_best_weights: bool,
+    verbose: bool,
     wait: u32,
     /// The epoch and its figure.
     best: Option<(u32, f64)>,
@@ -41,6 +42,7 @@ impl Default for EarlyStopping {
             baseline: None,
             start_from_epoch: 0,
             restore_best_weights: false,
+            verbose: true,
             wait: 0,
             best: None,
             best_weights: None,
@@ -95,6 +97,14 @@ impl EarlyStopping {
     #[must_use]
     pub fn restore_best_weights(mut self, restore: bool) -> Self {
         self.restore_best_weights = restore;
+        self
+    }
+
+    /// Says why the training stops, and which weights are put back. `true` by default, where Keras is
+    /// silent: nobody waits for epochs that never come.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
         self
     }
 
@@ -155,17 +165,22 @@ impl Callback for EarlyStopping {
                 Some((at, best)) => format!("was best in epoch {} ({best:.4})", at + 1),
                 None => "was never a number to keep".to_owned(),
             };
-            control.stop = Some(format!("Epoch {epoch}: early stopping, {name} {best}"));
+            // A reason that is empty stops as any other, and is not told.
+            control.stop = Some(match self.verbose {
+                true => format!("Epoch {epoch}: early stopping, {name} {best}"),
+                false => String::new(),
+            });
         }
         Ok(())
     }
 
     fn fit_end(&mut self, _: &Run<'_>, control: &mut Control) -> Result<(), Error> {
         if let Some(weights) = self.best_weights.take() {
-            control.messages.push(match self.best {
+            let what = match self.best {
                 Some((at, _)) => format!("Restoring the weights of the best epoch: {}.", at + 1),
                 None => "Restoring the weights of the first epoch: no other was better.".to_owned(),
-            });
+            };
+            control.messages.extend(self.verbose.then_some(what));
             control.restore = Some(weights);
         }
         Ok(())

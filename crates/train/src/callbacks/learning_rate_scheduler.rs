@@ -15,13 +15,21 @@ use crate::{Callback, Control, Error, Run};
 /// ```
 pub struct LearningRateScheduler<F> {
     schedule: F,
+    verbose: bool,
 }
 
 impl<F: FnMut(u32, f32) -> f32> LearningRateScheduler<F> {
     /// Asks that function before each epoch.
     #[must_use]
     pub fn new(schedule: F) -> Self {
-        Self { schedule }
+        Self { schedule, verbose: false }
+    }
+
+    /// Says before each epoch what its rate is. `false` by default.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self
     }
 }
 
@@ -39,6 +47,12 @@ impl<F: FnMut(u32, f32) -> f32> Callback for LearningRateScheduler<F> {
             return Err(Error::Callback { callback: "LearningRateScheduler", reason });
         }
         control.learning_rate = rate;
+        if self.verbose {
+            let epoch = run.epoch + 1;
+            control.messages.push(format!(
+                "Epoch {epoch}: LearningRateScheduler setting learning rate to {rate}."
+            ));
+        }
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //! Rule         after each epoch, or every so many steps: the file name is filled in and the model
 //!              saved; with `save_best_only` only if the figure is better than the best so far
 //! Conventions  Keras 2's: `{epoch}` counts from 1; better is strict; where the figure is missing the
-//!              model is saved, and it is said. The file is one that `Model::load` takes
+//!              model is saved, and it is said. The file is one that `Model::load` takes; with
+//!              `save_weights_only` one for `Model::load_weights`
 //! Reference    tf_keras 2.21, `callbacks.ModelCheckpoint`
 //! ```
 
@@ -27,6 +28,8 @@ pub struct ModelCheckpoint {
     path: Template,
     monitor: Monitor,
     save_best_only: bool,
+    save_weights_only: bool,
+    verbose: bool,
     every_steps: Option<u64>,
     best: Option<f64>,
     threshold: Option<f64>,
@@ -43,6 +46,8 @@ impl ModelCheckpoint {
             path: Template::parse(path).map_err(error)?,
             monitor: Monitor::new("val_loss", 0.0),
             save_best_only: false,
+            save_weights_only: false,
+            verbose: false,
             every_steps: None,
             best: None,
             threshold: None,
@@ -71,6 +76,21 @@ impl ModelCheckpoint {
         self
     }
 
+    /// Saves the weights alone, without the network that they are of: [`Model::load_weights`](crate::Model::load_weights) puts
+    /// them into one that is built. `false` by default.
+    #[must_use]
+    pub fn save_weights_only(mut self, weights_only: bool) -> Self {
+        self.save_weights_only = weights_only;
+        self
+    }
+
+    /// Says what is saved where, and what is not because it is no better. `false` by default.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self
+    }
+
     /// Saves every `steps` steps, counted over all epochs, instead of after each epoch: Keras's
     /// `save_freq`. The figures are then those of the epoch so far.
     ///
@@ -91,16 +111,38 @@ impl ModelCheckpoint {
     }
 
     fn save(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
-        if self.save_best_only
-            && let Some(value) = self.monitor.value("ModelCheckpoint", run, control)
-        {
-            if !self.monitor.improves(value, self.best.or(self.threshold)) {
-                return Ok(());
-            }
-            self.best = Some(value);
-        }
+        let Some(why) = self.reason(run, control) else { return Ok(()) };
         let path = self.path.fill(run.epoch, run.logs).map_err(error)?;
-        run.model.save_file(path)
+        self.tell(run, control, || format!("{why}saving model to {path}"));
+        match self.save_weights_only {
+            true => run.model.save_weights(path),
+            false => run.model.save_file(path),
+        }
+    }
+
+    /// Whether there is a reason to save, and how the sentence about it begins.
+    fn reason(&mut self, run: &Run<'_>, control: &mut Control) -> Option<String> {
+        if !self.save_best_only {
+            return Some(String::new());
+        }
+        let Some(value) = self.monitor.value("ModelCheckpoint", run, control) else {
+            return Some(String::new());
+        };
+        let (name, best) = (&self.monitor.name, self.best.or(self.threshold));
+        let before = best.unwrap_or(self.monitor.mode.worst());
+        if !self.monitor.improves(value, best) {
+            self.tell(run, control, || format!("{name} did not improve from {before:.5}"));
+            return None;
+        }
+        let why = format!("{name} improved from {before:.5} to {value:.5}, ");
+        self.best = Some(value);
+        Some(why)
+    }
+
+    fn tell(&self, run: &Run<'_>, control: &mut Control, what: impl FnOnce() -> String) {
+        if self.verbose {
+            control.messages.push(format!("Epoch {}: {}", run.epoch + 1, what()));
+        }
     }
 }
 

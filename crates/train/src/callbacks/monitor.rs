@@ -25,8 +25,8 @@ impl Monitor {
     /// Whether `value` beats the best so far, if any, by more than `min_delta`.
     pub(crate) fn improves(&self, value: f64, best: Option<f64>) -> bool {
         let bar = match self.mode {
-            Mode::Min => best.unwrap_or(f64::INFINITY) - self.min_delta.abs(),
-            Mode::Max => best.unwrap_or(f64::NEG_INFINITY) + self.min_delta.abs(),
+            Mode::Min => best.unwrap_or(self.mode.worst()) - self.min_delta.abs(),
+            Mode::Max => best.unwrap_or(self.mode.worst()) + self.min_delta.abs(),
         };
         self.mode.better(value, bar)
     }

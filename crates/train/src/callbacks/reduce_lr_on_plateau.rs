@@ -24,6 +24,7 @@ pub struct ReduceLROnPlateau {
     patience: u32,
     cooldown: u32,
     min_lr: f64,
+    verbose: bool,
     best: Option<f64>,
     wait: u32,
     cooling: u32,
@@ -39,6 +40,7 @@ impl Default for ReduceLROnPlateau {
             patience: 10,
             cooldown: 0,
             min_lr: 0.0,
+            verbose: true,
             wait: 0,
             cooling: 0,
         }
@@ -99,15 +101,22 @@ impl ReduceLROnPlateau {
         self
     }
 
+    /// Says when the rate is reduced, and to what. `true` by default, where Keras is silent: it
+    /// happens seldom and matters.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self
+    }
+
     fn reduce(&mut self, epoch: u32, control: &mut Control) {
         let old = control.learning_rate;
         if old > self.min_lr as f32 {
             let new = (f64::from(old) * self.factor).max(self.min_lr) as f32;
             control.learning_rate = new;
-            control.messages.push(format!(
-                "Epoch {}: ReduceLROnPlateau reducing learning rate to {new}.",
-                epoch + 1
-            ));
+            let epoch = epoch + 1;
+            let what = format!("Epoch {epoch}: ReduceLROnPlateau reducing learning rate to {new}.");
+            control.messages.extend(self.verbose.then_some(what));
             self.cooling = self.cooldown;
             self.wait = 0;
         }

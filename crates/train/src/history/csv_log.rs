@@ -16,20 +16,20 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum HistoryError {
     /// The file cannot be opened.
-    #[error("{}: cannot be read: {source}", .path.display())]
+    #[error("{}: cannot be read: {cause}", .path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is no CSV: rows of different lengths, or not UTF-8.
-    #[error("{source_name}: not a CSV log: {source}")]
+    #[error("{source_name}: not a CSV log: {cause}")]
     Csv {
         /// The file, or what stands in its place.
         source_name: String,
         /// What the reader said.
-        source: csv::Error,
+        cause: csv::Error,
     },
     /// A cell or a column name is not what it should be.
     #[error("{source_name}: row {row}, column {column:?}: found {found:?}, expected {expected}")]
@@ -62,10 +62,15 @@ impl History {
     /// Never: memory takes every row, and rows are text.
     #[must_use]
     pub fn to_csv(&self) -> String {
+        self.to_csv_separated_by(b',')
+    }
+
+    /// The same with that between two cells.
+    pub(crate) fn to_csv_separated_by(&self, separator: u8) -> String {
         let mut columns: Vec<&Column> = self.columns.iter().collect();
         columns.sort_by(|a, b| a.name.cmp(&b.name));
         let mut text = Vec::new();
-        self.write_columns(&columns, &mut text).expect("memory takes every row");
+        self.write_columns(&columns, separator, &mut text).expect("memory takes every row");
         String::from_utf8(text).expect("rows are text")
     }
 
@@ -77,12 +82,17 @@ impl History {
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
         let path = path.as_ref();
         let file = std::fs::File::open(path)
-            .map_err(|source| HistoryError::Open { path: path.to_owned(), source })?;
+            .map_err(|cause| HistoryError::Open { path: path.to_owned(), cause })?;
         Self::read_from(&path.display().to_string(), file)
     }
 
-    fn write_columns(&self, columns: &[&Column], out: impl Write) -> Result<(), csv::Error> {
-        let mut csv = csv::Writer::from_writer(out);
+    fn write_columns(
+        &self,
+        columns: &[&Column],
+        separator: u8,
+        out: impl Write,
+    ) -> Result<(), csv::Error> {
+        let mut csv = csv::WriterBuilder::new().delimiter(separator).from_writer(out);
         csv.write_field("epoch")?;
         csv.write_record(columns.iter().map(|c| &c.name))?;
         for (row, epoch) in self.epochs.iter().enumerate() {
@@ -93,7 +103,7 @@ impl History {
     }
 
     fn read_from(source_name: &str, from: impl Read) -> Result<Self, HistoryError> {
-        let malformed = |source| HistoryError::Csv { source_name: source_name.to_owned(), source };
+        let malformed = |cause| HistoryError::Csv { source_name: source_name.to_owned(), cause };
         let mut csv = csv::Reader::from_reader(from);
         let names: Vec<String> =
             csv.headers().map_err(malformed)?.iter().map(str::to_owned).collect();
@@ -150,7 +160,7 @@ impl From<History> for String {
     fn from(history: History) -> Self {
         let mut bytes = Vec::new();
         let columns: Vec<&Column> = history.columns.iter().collect();
-        history.write_columns(&columns, &mut bytes).expect("writing to memory does not fail");
+        history.write_columns(&columns, b',', &mut bytes).expect("writing to memory does not fail");
         Self::from_utf8(bytes).expect("names and numbers are UTF-8")
     }
 }

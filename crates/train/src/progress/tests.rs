@@ -162,3 +162,48 @@ fn silence_asks_for_nothing() {
     progress.message("unheard");
     assert!(progress.epoch.is_none());
 }
+
+/// A model of one layer, and eight images of one pixel in two batches.
+fn model_and_data() -> (crate::Model, gradus_data::DataLoader) {
+    use gradus_layers::{Activation, CategoricalCrossentropy, Dense, Flatten, Sequential};
+    use gradus_tensor::{Context, Device};
+    let dense = Dense::new(2).activation(Activation::Softmax);
+    let network = Sequential::new().add(Flatten).add(dense);
+    let mut model =
+        crate::Model::build(network, [1, 1, 1], Context::new(Device::Cpu, 1), 7).unwrap();
+    model.compile(gradus_optim::RMSprop::new(), CategoricalCrossentropy::new()).unwrap();
+    let images = ndarray::Array4::from_shape_fn((8, 1, 1, 1), |(i, ..)| 200 * (i as u8 % 2));
+    let labels = (0..8).map(|i| i % 2).collect();
+    let images = gradus_data::InMemory::new(images, labels, &["dark", "bright"]).unwrap();
+    (model, gradus_data::flow(images).batch_size(4).open().unwrap())
+}
+
+#[test]
+fn an_evaluation_is_one_line_on_a_page_and_a_bar_on_a_screen() {
+    let (mut model, mut data) = model_and_data();
+    let silent = model.evaluate(&mut data, None).unwrap();
+    let page = Page::default();
+    let progress = Progress::to_writer(1, page.clone());
+    let told = model.evaluate_told(&mut data, None, progress).unwrap();
+    assert_eq!((told.loss, told.accuracy), (silent.loss, silent.accuracy));
+    let text = page.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let (start, loss) = ("2/2 - 0s - ", format!("step - loss: {:.4} - accuracy: ", told.loss));
+    assert!(text.starts_with(start) && text.contains(&loss), "{text}");
+    let screen = Page::default();
+    let target = screen.clone();
+    let bar = Progress::bar(1, move || ProgressDrawTarget::term_like(Box::new(target.clone())));
+    model.evaluate_told(&mut data, Some(1), bar).unwrap();
+    let text = screen.text();
+    assert!(text.contains("1/1 ━") && text.contains("loss: ") && !text.contains("Epoch"), "{text}");
+}
+
+#[test]
+fn answers_are_told_as_they_come() {
+    let (mut model, mut data) = model_and_data();
+    let silent = model.predict_batches(&mut data, None).unwrap();
+    let page = Page::default();
+    let told = model.predict_batches_told(&mut data, None, Progress::to_writer(1, page.clone()));
+    assert_eq!(told.unwrap(), silent);
+    assert!(page.text().starts_with("2/2 - 0s - ") && page.text().lines().count() == 1);
+}
