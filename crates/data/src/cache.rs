@@ -117,6 +117,10 @@ impl Dataset for Cached {
         self.dataset.short_name(index)
     }
 
+    fn description(&self) -> String {
+        self.dataset.description()
+    }
+
     fn fingerprint(&self, index: usize) -> Option<u64> {
         self.dataset.fingerprint(index)
     }

@@ -69,6 +69,12 @@ pub trait Dataset: Send + Sync {
         None
     }
 
+    /// How images are read, with all options: a run is resumed with the same only. Nothing, unless
+    /// overridden.
+    fn description(&self) -> String {
+        String::new()
+    }
+
     /// A number that changes whenever the pixels of image `index` may have: for a cache on disk,
     /// which is refused where there is none (the default).
     fn fingerprint(&self, _index: usize) -> Option<u64> {

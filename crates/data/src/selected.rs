@@ -66,6 +66,10 @@ impl Dataset for Selected {
         self.dataset.short_name(self.rows[index])
     }
 
+    fn description(&self) -> String {
+        self.dataset.description()
+    }
+
     fn fingerprint(&self, index: usize) -> Option<u64> {
         self.dataset.fingerprint(self.rows[index])
     }

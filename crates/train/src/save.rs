@@ -219,7 +219,7 @@ impl Model {
         let network = Sequential::from_config(&description.network, registry)
             .map_err(|source| ModelError::Network { path: path.clone(), source })?;
         // A checkpoint is such a file too: with the optimizer's state and the callbacks' beside.
-        let besides: &[&str] = if whole { &["optim.", "callbacks."] } else { &[] };
+        let besides: &[&str] = if whole { &["optim.", "callbacks.", "batches."] } else { &[] };
         let wanted = Wanted::at_most(contents.numbers());
         let image = description.image_shape;
         let mut model = Self::build_to_be_filled(network, image, context, &wanted)
