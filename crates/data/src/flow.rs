@@ -106,8 +106,17 @@ impl<S> Flow<S> {
         self
     }
 
-    /// What all that is random comes from: by default (seed, epoch, row); or NumPy's generator,
-    /// for the very batches of Keras.
+    /// What all that is random comes from: by default (seed, epoch, row); or NumPy's generator, for
+    /// the very batches that Keras's generator of the same seed gives by `next()`, epoch after
+    /// epoch: order and augmentation, where that is set to Keras's compatibility too
+    /// ([`Found::remarks`] says where it is not).
+    ///
+    /// These are not the batches of a `fit` in Keras. That asks for batches by number, beforehand,
+    /// and at the end of an epoch shuffles the rows from wherever the generator, which it shares
+    /// with all else, happens to be: it cannot be repeated. A `fit` of ours goes through the batches
+    /// of `next()`, and can be resumed. Where an epoch has fewer steps than there are batches
+    /// (`steps_per_epoch`), ours leaves the others out and begins the next epoch with an order of
+    /// its own; Keras's `next()` would begin it with the batches that are left.
     pub fn randomness(mut self, randomness: Randomness) -> Self {
         self.options.randomness = randomness;
         self
