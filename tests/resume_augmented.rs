@@ -4,7 +4,8 @@
 use gradus::augment::{Compatibility, CutMix, ImageDataGenerator, MixUp};
 use gradus::data::synthetic::Synthetic;
 use gradus::data::{
-    BadImages, ClassMode, DataLoader, Jpeg, Manifest, Randomness, Transform, flow_from_dataframe,
+    BadImages, ClassMode, DataLoader, Interpolation, Jpeg, Manifest, Randomness, Transform,
+    flow_from_dataframe,
 };
 use gradus::layers::Sequential;
 use gradus::prelude::*;

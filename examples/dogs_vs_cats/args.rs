@@ -193,7 +193,7 @@ impl RunFolder {
         (kept.resume, kept.quiet) = (true, args.quiet);
         kept.epochs = args.epochs.or(kept.epochs);
         // The folder of the runs may have been moved since.
-        kept.out = args.out;
+        kept.out.clone_from(&args.out);
         Ok((Some(folder), kept))
     }
 

@@ -149,13 +149,16 @@ mod tests {
         let (mut weights, mut images) =
             (ndarray::arr1(&[1.0, 3.0, 5.0]), Array4::zeros((3, 8, 8, 1)));
         let mut targets = Array2::from_shape_fn((3, 1), |(i, _)| weights[i]);
-        let key = Key { seed: 1, epoch: 2, index: 3 };
-        let changes: [&mut dyn BatchTransform; 2] =
-            [&mut MixUp::default(), &mut crate::CutMix::default()];
+        let (mut mixup, mut cutmix) = (MixUp::default(), crate::CutMix::default());
+        let changes: [&mut dyn BatchTransform; 2] = [&mut mixup, &mut cutmix];
         for change in changes {
             let before = weights.clone();
-            let (images, targets) = (images.view_mut(), targets.view_mut());
-            change.apply(key.into(), images, targets, Some(weights.view_mut()));
+            // A cut may be empty.
+            for index in 0..5 {
+                let key = Key { seed: 1, epoch: 2, index };
+                let (images, targets) = (images.view_mut(), targets.view_mut());
+                change.apply(key.into(), images, targets, Some(weights.view_mut()));
+            }
             assert_ne!(weights, before);
         }
         assert_eq!(weights, targets.column(0));
