@@ -10,7 +10,7 @@
 
 use crate::ImageDataGenerator;
 use crate::scratch;
-use gradus_random::{Fitted, Key, Source, Transform};
+use gradus_random::{Fitted, Key, OnFloats, Source, Transform};
 use ndarray::{ArrayView3, ArrayViewMut3};
 use std::fmt;
 use std::sync::Arc;
@@ -153,14 +153,19 @@ impl Pipeline {
     /// If `from` and `into` differ in shape.
     pub fn apply(
         &self,
-        mut source: Source<'_>,
+        source: Source<'_>,
         from: ArrayView3<'_, u8>,
         mut into: ArrayViewMut3<'_, f32>,
     ) {
         assert_eq!(from.dim(), into.dim(), "an image and its transform have the same shape");
         into.zip_mut_with(&from, |y, &x| *y = f32::from(x));
+        self.run(source, into);
+    }
+
+    /// The image, through all stages in place.
+    fn run(&self, mut source: Source<'_>, mut image: ArrayViewMut3<'_, f32>) {
         for (place, stage) in (0..).zip(&self.stages) {
-            stage.run(at(place, source.reborrow()), into.view_mut());
+            stage.run(at(place, source.reborrow()), image.view_mut());
         }
     }
 
@@ -176,6 +181,10 @@ impl Pipeline {
 impl Transform for Pipeline {
     fn apply(&self, source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>) {
         Pipeline::apply(self, source, from, into);
+    }
+
+    fn on_floats(&self) -> Option<&dyn OnFloats> {
+        Some(self)
     }
 
     fn description(&self) -> String {
@@ -209,6 +218,18 @@ impl Transform for Pipeline {
         }
         self.stages = stages;
         Ok(())
+    }
+}
+
+impl OnFloats for Pipeline {
+    fn apply(
+        &self,
+        source: Source<'_>,
+        from: ArrayView3<'_, f32>,
+        mut into: ArrayViewMut3<'_, f32>,
+    ) {
+        into.assign(&from);
+        self.run(source, into);
     }
 }
 

@@ -117,6 +117,10 @@ impl Dataset for Cached {
         self.dataset.short_name(index)
     }
 
+    fn floats(&self, index: usize) -> Option<ArrayView3<'_, f32>> {
+        self.dataset.floats(index)
+    }
+
     fn description(&self) -> String {
         self.dataset.description()
     }

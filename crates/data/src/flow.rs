@@ -4,7 +4,7 @@ use crate::Transform;
 use crate::save_to_dir::SaveTo;
 use crate::selected::Selected;
 use crate::split::Split;
-use crate::transform::cast;
+use crate::transform::AsTheyAre;
 use crate::{BadImages, Cache, DataLoader, Dataset, Error, Found, Randomness, SaveFormat, Subset};
 use std::fmt;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl<S> Flow<S> {
             seed: 0,
             workers: 2,
             prefetch: 2,
-            transform: Box::new(cast),
+            transform: Box::new(AsTheyAre),
             randomness: Randomness::default(),
             split: Split::default(),
             bad_images: BadImages::default(),
@@ -213,8 +213,17 @@ impl Options {
     ) -> Result<DataLoader, Error> {
         self.check(dataset.len())?;
         let threads = self.workers.max(1);
-        if let Some(cache) = self.cache.take() {
+        // Floats are at hand: there is nothing to keep.
+        let floats = dataset.floats(0).is_some();
+        if let Some(cache) = self.cache.take().filter(|_| !floats) {
             dataset = cache.around(dataset, threads, &mut found.remarks)?;
+        }
+        if floats && self.transform.on_floats().is_none() {
+            return Err(Error::Argument {
+                argument: "transform",
+                found: format!("{}, which takes bytes, for floats", self.transform.description()),
+                remedy: "give an ImageDataGenerator, a Pipeline, or one with Transform::on_floats",
+            });
         }
         if self.verify {
             dataset = self.bad_images.verify(dataset, threads, &mut found)?;

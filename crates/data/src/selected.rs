@@ -66,6 +66,10 @@ impl Dataset for Selected {
         self.dataset.short_name(self.rows[index])
     }
 
+    fn floats(&self, index: usize) -> Option<ArrayView3<'_, f32>> {
+        self.dataset.floats(self.rows[index])
+    }
+
     fn description(&self) -> String {
         self.dataset.description()
     }

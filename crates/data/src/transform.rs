@@ -1,12 +1,30 @@
 //! What happens to an image between the data set and the batch where nobody says: nothing.
 //!
-//! The interface is [`Transform`](crate::Transform), which stands in `gradus-random`: so whatever
-//! augments needs no loader, and the loader no augmentation.
+//! The interface is [`Transform`], which stands in `gradus-random`: so whatever augments needs no
+//! loader, and the loader no augmentation.
 
-use gradus_random::Source;
+use gradus_random::{OnFloats, Source, Transform};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 /// The values as they are, 0 to 255: what Keras gives where nothing rescales them.
-pub(crate) fn cast(_: Source<'_>, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>) {
-    into.zip_mut_with(&from, |y, &x| *y = f32::from(x));
+pub(crate) struct AsTheyAre;
+
+impl Transform for AsTheyAre {
+    fn apply(&self, _: Source<'_>, from: ArrayView3<'_, u8>, mut into: ArrayViewMut3<'_, f32>) {
+        into.zip_mut_with(&from, |y, &x| *y = f32::from(x));
+    }
+
+    fn on_floats(&self) -> Option<&dyn OnFloats> {
+        Some(self)
+    }
+
+    fn description(&self) -> String {
+        "none".to_owned()
+    }
+}
+
+impl OnFloats for AsTheyAre {
+    fn apply(&self, _: Source<'_>, from: ArrayView3<'_, f32>, mut into: ArrayViewMut3<'_, f32>) {
+        into.assign(&from);
+    }
 }

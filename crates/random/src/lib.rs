@@ -27,4 +27,4 @@ pub use key::{Domain, Key};
 pub use mt19937::Mt19937;
 pub use philox::{Philox, philox4x32};
 pub use source::{Source, Stream};
-pub use transform::{BatchTransform, Fitted, Transform};
+pub use transform::{BatchTransform, Fitted, OnFloats, Transform};

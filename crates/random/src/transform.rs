@@ -27,6 +27,12 @@ pub trait Transform: Send + Sync {
     /// from `source` alone: then nothing depends on which worker is called, or when.
     fn apply(&self, source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>);
 
+    /// The same for images that are floats already, from 0 to 255 as a rule; none, unless
+    /// overridden, where it takes bytes alone.
+    fn on_floats(&self) -> Option<&dyn OnFloats> {
+        None
+    }
+
     /// What it does, with all its options: a run is resumed with the same only. The name of the
     /// type, unless overridden; what was fitted does not belong in here.
     fn description(&self) -> String {
@@ -55,6 +61,12 @@ pub trait Transform: Send + Sync {
             Some((name, _)) => Err(format!("{} fits no {name}", self.description())),
         }
     }
+}
+
+/// A [`Transform`] of images that are floats.
+pub trait OnFloats {
+    /// As [`Transform::apply`].
+    fn apply(&self, source: Source<'_>, from: ArrayView3<'_, f32>, into: ArrayViewMut3<'_, f32>);
 }
 
 impl<F> Transform for F

@@ -2,7 +2,7 @@
 
 use super::{ImageDataGenerator, Statistics};
 use crate::affine::Compatibility;
-use gradus_random::{Fitted, Source, Transform};
+use gradus_random::{Fitted, OnFloats, Source, Transform};
 use ndarray::{ArrayD, ArrayView3, ArrayViewMut3, Dimension};
 
 const MEAN: &str = "mean";
@@ -13,6 +13,10 @@ impl Transform for ImageDataGenerator {
     fn apply(&self, source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>) {
         let (height, width, _) = from.dim();
         ImageDataGenerator::apply(self, &self.draw(source, [height, width]), from, into);
+    }
+
+    fn on_floats(&self) -> Option<&dyn OnFloats> {
+        Some(self)
     }
 
     /// All options by name. A preprocessing function is `a function`.
@@ -56,6 +60,13 @@ impl Transform for ImageDataGenerator {
         }
         self.statistics = statistics;
         Ok(())
+    }
+}
+
+impl OnFloats for ImageDataGenerator {
+    fn apply(&self, source: Source<'_>, from: ArrayView3<'_, f32>, into: ArrayViewMut3<'_, f32>) {
+        let (height, width, _) = from.dim();
+        ImageDataGenerator::apply(self, &self.draw(source, [height, width]), from, into);
     }
 }
 

@@ -42,7 +42,10 @@ impl Recipe {
             let n = asked.len();
             let source = rng.as_mut().map_or(key.into(), Source::Mt19937);
             let mut image = images.index_axis_mut(Axis(0), n);
-            transform.apply(source, sample.image.view(), image.view_mut());
+            match (self.dataset.floats(row as usize), transform.on_floats()) {
+                (Some(from), Some(floats)) => floats.apply(source, from, image.view_mut()),
+                _ => transform.apply(source, sample.image.view(), image.view_mut()),
+            }
             self.dataset.target(row as usize, image.view(), targets.row_mut(n));
             if let (Some(into), Some(all)) = (&mut *weights, self.dataset.weights()) {
                 into[n] = all[row as usize];
