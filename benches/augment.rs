@@ -88,7 +88,7 @@ fn file(c: &mut Criterion) {
             index += 1;
             let original = decoder.read(&files[index as usize % files.len()]).expect("an image");
             Interpolation::Nearest.resize(original, resized.view_mut());
-            transform(key(index).into(), resized.view(), image.view_mut());
+            transform.apply(key(index).into(), resized.view(), image.view_mut());
         });
     });
     group.finish();

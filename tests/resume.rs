@@ -1,14 +1,15 @@
 //! A run that was stopped at any moment and resumed leaves the bits of one that was not.
 
+use gradus::augment::{CutMix, MixUp};
 use gradus::data::synthetic::Synthetic;
-use gradus::data::{Cache, DataLoader};
+use gradus::data::{BadImages, Cache, DataLoader};
 use gradus::layers::{
     Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Sequential,
 };
 use gradus::prelude::*;
 use gradus::train::metrics::{Auc, Metric, Recall};
 use gradus::train::{
-    CSVLogger, Callback, Checkpoint, CheckpointError, Control, Error, LearningRateScheduler,
+    CSVLogger, Callback, Checkpoint, CheckpointError, Control, Error, LearningRateScheduler, Mixed,
     ModelCheckpoint, Run, Verbosity,
 };
 use gradus_testing::Cases;
@@ -22,8 +23,28 @@ const SIDE: usize = 24;
 const EPOCHS: u32 = 4;
 /// Set for the process that is to be killed: the folder to work in.
 const FOLDER: &str = "GRADUS_RESUME_TEST_FOLDER";
+/// Set for it too: the place of its way in [`WAYS`].
+const WAY: &str = "GRADUS_RESUME_TEST_WAY";
+/// The ways in which a run comes to its batches.
+const WAYS: [Way; 4] = [
+    Way { torn: false, bad_images: BadImages::Stop, memory: false, mixed: false },
+    Way { torn: true, bad_images: BadImages::Skip, memory: true, mixed: false },
+    Way { torn: true, bad_images: BadImages::Replace, memory: false, mixed: true },
+    Way { torn: true, bad_images: BadImages::Skip, memory: true, mixed: true },
+];
 /// What a run leaves behind.
 const LEFT: [&str; 3] = ["checkpoint.safetensors", "log.csv", "best.safetensors"];
+
+/// How a run comes to its batches.
+struct Way {
+    /// Whether some images cannot be read.
+    torn: bool,
+    bad_images: BadImages,
+    /// Whether images are cached in memory, and not on disk.
+    memory: bool,
+    /// Whether batches go through MixUp and CutMix.
+    mixed: bool,
+}
 
 fn network() -> Sequential {
     Sequential::new()
@@ -36,7 +57,13 @@ fn network() -> Sequential {
         .add(Dense::new(2).activation(Activation::Softmax))
 }
 
-fn loader(data: &Path, folder: &Path, part: &str, seed: u64) -> Result<DataLoader, Error> {
+fn loader(
+    way: &Way,
+    data: &Path,
+    folder: &Path,
+    part: &str,
+    seed: u64,
+) -> Result<DataLoader, Error> {
     let generator = ImageDataGenerator::builder()
         .rotation_range(15.0)
         .width_shift_range(0.1)
@@ -46,14 +73,18 @@ fn loader(data: &Path, folder: &Path, part: &str, seed: u64) -> Result<DataLoade
         .expect("a generator");
     let csv = data.join(format!("dogs_vs_cats-{part}.csv"));
     // Of each process its own, so that one is killed while it writes it.
-    let cache = folder.join(format!("{part}.cache"));
+    let cache = match way.memory {
+        true => Cache::Memory { limit_bytes: 12 * SIDE * SIDE * 3 },
+        false => Cache::Disk(folder.join(format!("{part}.cache"))),
+    };
     Ok(flow_from_dataframe(&Manifest::read(csv)?, data)
         .y_col("category")
         .target_size(SIDE, SIDE)
         .batch_size(5)
         .seed(seed)
         .workers(2)
-        .cache(Cache::Disk(cache))
+        .bad_images(way.bad_images)
+        .cache(cache)
         .transform(generator.transform())
         .open()?)
 }
@@ -75,7 +106,11 @@ impl Callback for After<'_> {
 /// The run, from the beginning or from where its checkpoint says. Interrupted after so many
 /// updates if asked.
 fn run(data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Error> {
-    let open = |part| loader(data, folder, part, seed);
+    run_in(&WAYS[0], data, folder, seed, stop_after)
+}
+
+fn run_in(way: &Way, data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Error> {
+    let open = |part| loader(way, data, folder, part, seed);
     let (mut train, mut validation) = (open("train")?, open("val")?);
     let mut model = Model::build(network(), [SIDE, SIDE, 3], Context::new(Device::Cpu, 1), seed)
         .expect("a model");
@@ -104,7 +139,13 @@ fn run(data: &Path, folder: &Path, seed: u64, stop_after: u64) -> Result<(), Err
         verbose: Verbosity::Silent,
         ..Fit::default()
     };
-    let history = model.fit(&mut train, fit)?;
+    let history = match way.mixed {
+        false => model.fit(&mut train, fit)?,
+        true => {
+            let mut once = Mixed::new(&mut train, MixUp::new(0.4).expect("valid")).seed(seed);
+            model.fit(&mut Mixed::new(&mut once, CutMix::default()).seed(seed), fit)?
+        }
+    };
     model.save_file(folder.join("end.safetensors"))?;
     Ok(history.write_csv(folder.join("history.csv"))?)
 }
@@ -113,6 +154,16 @@ fn drawn(folder: &Path) -> PathBuf {
     let data = folder.join("data");
     Synthetic::default().train(23).validation(10).size(32).write(&data).expect("a set");
     data
+}
+
+/// The same with seven images of the training set torn.
+fn torn(folder: &Path) {
+    let data = folder.join("torn");
+    Synthetic::default().train(23).validation(10).size(32).write(&data).expect("a set");
+    let csv = Manifest::read(data.join("dogs_vs_cats-train.csv")).expect("a manifest");
+    for name in csv.column("filename").expect("names").step_by(3).take(7) {
+        fs::write(data.join(name), b"no image").expect("written");
+    }
 }
 
 /// Everything that a finished run leaves, by name.
@@ -162,51 +213,60 @@ fn a_run_interrupted_after_any_step_goes_on_as_if_it_had_not_been() {
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
-    let data = folder.parent().expect("a folder above").join("data");
-    run(&data, folder, 3, 0).expect("a run");
+    let way = std::env::var(WAY).ok().and_then(|way| way.parse().ok()).unwrap_or(0);
+    let way: &Way = &WAYS[way];
+    let data =
+        folder.parent().expect("a folder above").join(if way.torn { "torn" } else { "data" });
+    run_in(way, &data, folder, 3, 0).expect("a run");
 }
 
 #[test]
 fn a_run_killed_at_any_moment_goes_on_as_if_it_had_not_been() {
     let folder = tempfile::tempdir().expect("a folder");
     drawn(folder.path());
-    let spawn = |path: &Path| {
+    torn(folder.path());
+    let spawn = |way: usize, path: &Path| {
         Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "child", "--nocapture"])
             .env(FOLDER, path)
+            .env(WAY, way.to_string())
             .stdout(Stdio::null())
             .spawn()
             .expect("a process")
     };
-    let straight = folder.path().join("straight");
-    fs::create_dir(&straight).expect("a folder");
-    let begin = Instant::now();
-    assert!(spawn(&straight).wait().expect("an end").success());
-    let taken = begin.elapsed();
-    let reference = left(&straight);
+    let straight = |way: usize| {
+        let straight = folder.path().join(format!("straight-{way}"));
+        fs::create_dir(&straight).expect("a folder");
+        let begin = Instant::now();
+        assert!(spawn(way, &straight).wait().expect("an end").success());
+        (left(&straight), begin.elapsed())
+    };
+    let references: Vec<_> = (0..WAYS.len()).map(straight).collect();
     let mut cases = Cases::new("moments to kill", 0);
-    let killed = |path: &Path, moment: Duration| {
-        let mut process = spawn(path);
+    let killed = |way: usize, path: &Path, moment: Duration| {
+        let mut process = spawn(way, path);
         std::thread::sleep(moment);
         process.kill().expect("killed, or ended before");
         !process.wait().expect("an end").success()
     };
     for trial in 0..20 {
         let path = folder.path().join(trial.to_string());
+        let way = trial % WAYS.len();
+        let (reference, taken) = &references[way];
         let mut moment = taken.mul_f32(cases.one_of(&MOMENTS)).min(Duration::from_secs(20));
         // A run that ended before its moment proves nothing: again, and sooner.
         loop {
             fs::create_dir(&path).expect("a folder");
-            if killed(&path, moment) {
+            if killed(way, &path, moment) {
                 break;
             }
             fs::remove_dir_all(&path).expect("a folder");
             moment /= 2;
         }
         // Once more in the rest of the run, if it takes that long.
-        killed(&path, taken.mul_f32(cases.one_of(&MOMENTS)) / 2);
-        assert!(spawn(&path).wait().expect("an end").success());
-        same(&reference, &path, &format!("trial {trial}"));
+        killed(way, &path, taken.mul_f32(cases.one_of(&MOMENTS)) / 2);
+        assert!(spawn(way, &path).wait().expect("an end").success());
+        same(reference, &path, &format!("trial {trial} in way {way}"));
     }
 }
 
@@ -344,7 +404,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     let error = run(&data, &path, 3, 0).expect_err("a model without a run");
     assert!(matches!(error, Error::Checkpoint(CheckpointError::Format { .. })), "{error}");
     fs::write(&file, &whole).expect("written");
-    let mut train = loader(&data, &path, "train", 3).expect("a loader");
+    let mut train = loader(&WAYS[0], &data, &path, "train", 3).expect("a loader");
     let fit = Fit {
         checkpoint: Some(Checkpoint::new(&file).resume(true)),
         verbose: Verbosity::Silent,

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// each run
     #[arg(long, default_value = "runs")]
     pub(crate) out: PathBuf,
-    /// Go on with the newest run under --out, with the arguments that it was started with; only
+    /// Go on with the newest run under --out that has a checkpoint, with the arguments that it was started with; only
     /// --epochs and --quiet may be given anew
     #[arg(long)]
     pub(crate) resume: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
     /// Save the state of the run every so many steps, not only after each epoch
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) checkpoint_steps: Option<u64>,
     /// Measure every layer, and print where the time went
     #[arg(long)]
@@ -74,6 +74,33 @@ pub(crate) struct Args {
     /// Print the results only
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// The options that name folders.
+const FOLDERS: [&str; 3] = ["--data", "--models", "--out"];
+
+impl Args {
+    /// The words that were given, with the folders as absolute paths: a run may be resumed from
+    /// elsewhere.
+    fn kept(&self, given: impl Iterator<Item = String>) -> Result<Vec<String>> {
+        let (mut words, mut value) = (Vec::new(), false);
+        for word in given {
+            let folder = FOLDERS.contains(&word.as_str());
+            let both = FOLDERS.iter().any(|name| word.starts_with(&format!("{name}=")));
+            if !(value || folder || both) {
+                words.push(word);
+            }
+            value = folder && !value;
+        }
+        let folders = [self.data.as_ref(), Some(&self.models), Some(&self.out)];
+        for (name, folder) in FOLDERS.iter().zip(folders) {
+            let Some(folder) = folder else { continue };
+            let folder =
+                std::path::absolute(folder).with_context(|| folder.display().to_string())?;
+            words.push(format!("{name}={}", folder.display()));
+        }
+        Ok(words)
+    }
 }
 
 /// A form in which others load the model.
@@ -144,21 +171,20 @@ impl From<OnBadImage> for BadImages {
 pub(crate) struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// A new folder, or with `--resume` the newest one and the arguments that are kept in it.
-    pub(crate) fn open(args: Args) -> Result<(Self, Args)> {
+    /// With `--resume` the newest folder of a run that can go on, and the arguments that are kept
+    /// in it. A run that never came to its first step has no checkpoint, and one that has ended
+    /// needs none.
+    pub(crate) fn to_resume(args: Args) -> Result<(Option<Self>, Args)> {
         if !args.resume {
-            let folder = Self::create(&args.out)?;
-            folder.keep_arguments()?;
-            return Ok((folder, args));
+            return Ok((None, args));
         }
-        let Some(newest) = runs(&args.out).next_back() else {
-            bail!("{} has no run to resume", args.out.display());
+        let mut all = runs(&args.out).rev().map(|number| Self(numbered(&args.out, number)));
+        let Some(folder) =
+            all.find(|run| run.file(CHECKPOINT).exists() && !run.file(EVALUATION).exists())
+        else {
+            let out = args.out.display();
+            bail!("{out} has no run to resume: each has ended, or never came to its first step");
         };
-        let newest = numbered(&args.out, newest);
-        let folder = Self(newest);
-        if folder.file(EVALUATION).exists() {
-            bail!("{} has ended: there is nothing to resume", folder.0.display());
-        }
         let path = folder.file(ARGUMENTS);
         let text = fs::read(&path).with_context(|| path.display().to_string())?;
         let words: Vec<String> =
@@ -166,10 +192,21 @@ impl RunFolder {
         let mut kept = Args::try_parse_from(words).with_context(|| path.display().to_string())?;
         (kept.resume, kept.quiet) = (true, args.quiet);
         kept.epochs = args.epochs.or(kept.epochs);
-        Ok((folder, kept))
+        // The folder of the runs may have been moved since.
+        kept.out.clone_from(&args.out);
+        Ok((Some(folder), kept))
     }
 
-    fn create(out: &Path) -> Result<Self> {
+    /// A new folder, with the words that the run was started with: to be made once there is
+    /// nothing left that could keep the run from its first step.
+    pub(crate) fn create(args: &Args, words: impl Iterator<Item = String>) -> Result<Self> {
+        let folder = Self::next(&args.out)?;
+        let text = serde_json::to_string_pretty(&args.kept(words)?)?;
+        gradus::train::write_beside(&folder.file(ARGUMENTS), |file| writeln!(file, "{text}"))?;
+        Ok(folder)
+    }
+
+    fn next(out: &Path) -> Result<Self> {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
         for number in runs(out).next_back().unwrap_or(0) + 1.. {
             let run = numbered(out, number);
@@ -180,13 +217,6 @@ impl RunFolder {
             }
         }
         unreachable!("there is always a next number")
-    }
-
-    fn keep_arguments(&self) -> Result<()> {
-        let words: Vec<String> =
-            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-        let text = serde_json::to_string_pretty(&words)?;
-        Ok(gradus::train::write_beside(&self.file(ARGUMENTS), |file| writeln!(file, "{text}"))?)
     }
 
     /// The path of a file in it.

@@ -29,7 +29,7 @@ const IMAGE: [usize; 3] = [128, 128, 3];
 const RESCALE: f32 = 1.0 / 255.0;
 
 fn main() -> Result<()> {
-    let (run, args) = RunFolder::open(Args::parse())?;
+    let (resumed, args) = RunFolder::to_resume(Args::parse())?;
     let say = |text: &str| {
         if !args.quiet {
             println!("{text}");
@@ -48,6 +48,10 @@ fn main() -> Result<()> {
     model.compile(RMSprop::default(), CategoricalCrossentropy::new())?;
     say(&format!("\n{}", model.summary()));
 
+    let run = match resumed {
+        Some(run) => run,
+        None => RunFolder::create(&args, words())?,
+    };
     if args.profile {
         model.start_profile();
     }
@@ -74,6 +78,11 @@ fn main() -> Result<()> {
     println!("\nWritten:");
     files.iter().for_each(|file| println!("  {}", file.display()));
     Ok(())
+}
+
+/// What the program was called with.
+fn words() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned())
 }
 
 /// Is there a GPU?

@@ -89,6 +89,10 @@ impl Stage for ColorJitter {
     fn run(&self, source: Source<'_>, image: ArrayViewMut3<'_, f32>) {
         self.apply(&self.draw(source), image);
     }
+
+    fn description(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 impl Adjustment {

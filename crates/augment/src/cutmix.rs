@@ -6,14 +6,15 @@
 //!              image that the rectangle really covers; λ of Beta(α, α)
 //! Shapes       x: n·h·w·C   y: n·K, probabilities, such as one-hot; in place
 //! Conventions  torchvision's `CutMix`: one rectangle for a batch, each image with the one before it
+//!              torchvision has no weights of samples: here w̃ᵢ = λ'·wᵢ + (1 − λ')·wᵢ₋₁
 //! Reference    Yun et al.: CutMix: Regularization strategy to train strong classifiers with
 //!              localizable features. ICCV 2019
 //! ```
 
 use crate::mixup::with_the_one_before;
 use crate::{Error, Rect, beta};
-use gradus_random::{Domain, Source};
-use ndarray::{ArrayViewMut2, ArrayViewMut4, s};
+use gradus_random::{BatchTransform, Domain, Source};
+use ndarray::{ArrayViewMut1, ArrayViewMut2, ArrayViewMut4, s};
 
 const DOMAIN: Domain = Domain::named("augment.cutmix");
 
@@ -83,6 +84,28 @@ impl CutMix {
         let parts = images.slice_mut(s![.., top..top + height, left..left + width, ..]);
         with_the_one_before(parts, 0.0);
         with_the_one_before(targets, cut.lambda as f32);
+    }
+}
+
+impl BatchTransform for CutMix {
+    /// Weights are mixed as targets are.
+    fn apply(
+        &mut self,
+        source: Source<'_>,
+        images: ArrayViewMut4<'_, f32>,
+        targets: ArrayViewMut2<'_, f32>,
+        weights: Option<ArrayViewMut1<'_, f32>>,
+    ) {
+        let (_, height, width, _) = images.dim();
+        let cut = self.draw(source, [height, width]);
+        CutMix::apply(self, &cut, images, targets);
+        if let Some(weights) = weights {
+            with_the_one_before(weights, cut.lambda as f32);
+        }
+    }
+
+    fn description(&self) -> String {
+        format!("{self:?}")
     }
 }
 

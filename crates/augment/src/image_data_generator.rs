@@ -16,12 +16,13 @@
 
 mod builder;
 mod fit;
+mod transform;
 
 use crate::affine::{self, Affine, Compatibility, Pixel, Sampling};
 use crate::ranges::{BrightnessRange, symmetric};
 use crate::standardize::{self, Standardize, Statistics, Warning};
 use crate::{Params, ShiftRange, ZoomRange, brightness, channel_shift, zca};
-use gradus_random::{Domain, Source};
+use gradus_random::{Domain, Source, Transform};
 use ndarray::{ArrayView3, ArrayViewMut3};
 use std::fmt;
 use std::sync::Arc;
@@ -200,19 +201,13 @@ impl ImageDataGenerator {
         self.statistics = statistics;
     }
 
-    /// Draws and applies in one call, as a function to hand to a data loader: source and image in,
-    /// image out. It holds what is fitted by now.
+    /// Draws and applies in one call, to be handed to a data loader: source and image in, image
+    /// out. It holds what is fitted by now.
     ///
-    /// The function panics if its images differ in shape, or from those fitted on.
-    pub fn transform(
-        &self,
-    ) -> impl Fn(Source<'_>, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>) + Clone + Send + Sync + use<>
-    {
-        let generator = Arc::new(self.clone());
-        move |source: Source<'_>, from: ArrayView3<'_, u8>, into: ArrayViewMut3<'_, f32>| {
-            let (height, width, _) = from.dim();
-            generator.apply(&generator.draw(source, [height, width]), from, into);
-        }
+    /// It panics if its images differ in shape, or from those fitted on.
+    #[must_use]
+    pub fn transform(&self) -> impl Transform + Clone + use<> {
+        self.clone()
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use gradus_augment::ImageDataGenerator;
-//! use gradus_random::Key;
+//! use gradus_random::{Key, Transform};
 //! use ndarray::Array3;
 //!
 //! # fn main() -> Result<(), gradus_augment::Error> {
@@ -28,9 +28,9 @@
 //! train.apply(&params, photo.view(), image.view_mut());
 //! assert!((image[[64, 64, 0]] - 1.0).abs() < 1e-6);
 //!
-//! // What a data loader takes is a function of source and image.
+//! // What a data loader takes draws and applies in one call.
 //! let transform = validation.transform();
-//! transform(Key { seed: 42, epoch: 0, index: 7 }.into(), photo.view(), image.view_mut());
+//! transform.apply(Key { seed: 42, epoch: 0, index: 7 }.into(), photo.view(), image.view_mut());
 //! assert_eq!(image[[0, 0, 0]], 1.0);
 //! # Ok(())
 //! # }

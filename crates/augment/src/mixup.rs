@@ -6,12 +6,15 @@
 //! Cost         one pass over the batch, and one image of working memory
 //! Conventions  one λ for a batch, and each image with the one before it, as torchvision's `MixUp`
 //!              does: in a shuffled batch that is any other image
+//!              torchvision has no weights of samples: here w̃ᵢ = λ·wᵢ + (1 − λ)·wᵢ₋₁
 //! Reference    Zhang et al.: mixup: Beyond empirical risk minimization. ICLR 2018
 //! ```
 
 use crate::{Error, beta, scratch};
-use gradus_random::{Domain, Source};
-use ndarray::{ArrayViewMut, ArrayViewMut2, ArrayViewMut4, Axis, Dimension, RemoveAxis, Zip};
+use gradus_random::{BatchTransform, Domain, Source};
+use ndarray::{
+    ArrayViewMut, ArrayViewMut1, ArrayViewMut2, ArrayViewMut4, Axis, Dimension, RemoveAxis, Zip,
+};
 
 const DOMAIN: Domain = Domain::named("augment.mixup");
 
@@ -73,6 +76,27 @@ impl MixUp {
     }
 }
 
+impl BatchTransform for MixUp {
+    /// Weights are mixed as targets are.
+    fn apply(
+        &mut self,
+        source: Source<'_>,
+        images: ArrayViewMut4<'_, f32>,
+        targets: ArrayViewMut2<'_, f32>,
+        weights: Option<ArrayViewMut1<'_, f32>>,
+    ) {
+        let lambda = self.draw(source);
+        MixUp::apply(self, lambda, images, targets);
+        if let Some(weights) = weights {
+            with_the_one_before(weights, lambda as f32);
+        }
+    }
+
+    fn description(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
 /// λ of each item and 1 − λ of the one before it; before the first comes the last.
 pub(crate) fn with_the_one_before<D: RemoveAxis>(mut items: ArrayViewMut<'_, f32, D>, lambda: f32) {
     let n = items.len_of(Axis(0));
@@ -118,6 +142,26 @@ mod tests {
             MixUp::default().apply(0.25, images.view_mut(), targets.view_mut());
             assert!(images.iter().all(|&x| x == 8.0) && targets.iter().all(|&y| y == 0.5));
         }
+    }
+
+    #[test]
+    fn weights_are_mixed_as_targets_are() {
+        let (mut weights, mut images) =
+            (ndarray::arr1(&[1.0, 3.0, 5.0]), Array4::zeros((3, 8, 8, 1)));
+        let mut targets = Array2::from_shape_fn((3, 1), |(i, _)| weights[i]);
+        let (mut mixup, mut cutmix) = (MixUp::default(), crate::CutMix::default());
+        let changes: [&mut dyn BatchTransform; 2] = [&mut mixup, &mut cutmix];
+        for change in changes {
+            let before = weights.clone();
+            // A cut may be empty.
+            for index in 0..5 {
+                let key = Key { seed: 1, epoch: 2, index };
+                let (images, targets) = (images.view_mut(), targets.view_mut());
+                change.apply(key.into(), images, targets, Some(weights.view_mut()));
+            }
+            assert_ne!(weights, before);
+        }
+        assert_eq!(weights, targets.column(0));
     }
 
     #[test]

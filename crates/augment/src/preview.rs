@@ -8,8 +8,8 @@
 //!              stretched from the least to the greatest of the sheet: the same for all pictures
 //! ```
 
-use gradus_random::{Key, Source};
-use ndarray::{Array3, Array5, ArrayView3, ArrayView4, ArrayViewMut3, Axis, s};
+use gradus_random::{Key, Transform};
+use ndarray::{Array3, Array5, ArrayView3, ArrayView4, Axis, s};
 
 /// Pixels between two pictures; twice as many beside the first column and around the sheet.
 const GAP: usize = 4;
@@ -38,14 +38,14 @@ pub fn contact_sheet(
     images: ArrayView4<'_, u8>,
     epochs: u32,
     seed: u64,
-    transform: impl Fn(Source<'_>, ArrayView3<'_, u8>, ArrayViewMut3<'_, f32>),
+    transform: impl Transform,
 ) -> Array3<u8> {
     let (n, height, width, channels) = images.dim();
     assert!([1, 3, 4].contains(&channels), "a picture has 1, 3 or 4 channels, not {channels}");
     let mut drawn = Array5::<f32>::zeros((n, epochs as usize, height, width, channels));
     for (index, (mut row, image)) in (0..).zip(drawn.outer_iter_mut().zip(images.outer_iter())) {
         for (epoch, into) in (0..).zip(row.outer_iter_mut()) {
-            transform(Key { seed, epoch, index }.into(), image, into);
+            transform.apply(Key { seed, epoch, index }.into(), image, into);
         }
     }
     let level = levels(&drawn);

@@ -114,6 +114,10 @@ impl Stage for RandAugment {
         let (height, width, _) = image.dim();
         self.apply(&self.draw(source, [height, width]), image);
     }
+
+    fn description(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 #[cfg(test)]

@@ -113,6 +113,10 @@ impl Stage for RandomErasing {
         let (height, width, _) = image.dim();
         self.apply(&self.draw(source, [height, width]), image);
     }
+
+    fn description(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 #[cfg(test)]

@@ -86,6 +86,10 @@ impl Stage for RandomResizedCrop {
         let part = self.draw(source, [height, width]);
         scratch::with_copy(image, |from, into| self.apply(&part, from, into));
     }
+
+    fn description(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// `into` = all of `from`: rows are brought together first, then columns.

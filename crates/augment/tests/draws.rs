@@ -1,7 +1,7 @@
 //! What is drawn, and what it may depend on.
 
 use gradus_augment::{Compatibility, Error, ImageDataGenerator, ImageDataGeneratorBuilder, Params};
-use gradus_random::Key;
+use gradus_random::{Key, Transform as _};
 use ndarray::{Array3, Array4};
 
 fn tutorial() -> ImageDataGeneratorBuilder {
@@ -132,7 +132,7 @@ fn the_transform_draws_and_applies() {
     let transform = generator.transform();
     let x = Array3::from_shape_fn((24, 18, 3), |(r, c, k)| (7 * r + 3 * c + 40 * k) as u8);
     let [mut y, mut z] = [(); 2].map(|()| Array3::zeros(x.dim()));
-    transform.clone()(key(9).into(), x.view(), y.view_mut());
+    transform.apply(key(9).into(), x.view(), y.view_mut());
     generator.apply(&generator.draw(key(9), [24, 18]), x.view(), z.view_mut());
     assert_eq!(y, z);
     assert_ne!(y, x.mapv(|byte| f32::from(byte) / 255.0));

@@ -4,7 +4,7 @@ use gradus_augment::{
     ColorJitter, CutMix, Erasure, ImageDataGenerator, MixUp, Pipeline, RandAugment, RandomErasing,
     RandomResizedCrop,
 };
-use gradus_random::Key;
+use gradus_random::{Key, Transform as _};
 use ndarray::{Array2, Array3, Array4};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,9 +74,9 @@ fn an_image_in_steady_state_allocates_nothing() {
         let key = Key { seed: 1, epoch: 0, index };
         let before = COUNT.load(Ordering::Relaxed);
         for mut image in images.outer_iter_mut() {
-            tutorial(key.into(), photo.view(), image.view_mut());
-            all(key.into(), photo.view(), image.view_mut());
-            transform(key.into(), photo.view(), image);
+            tutorial.apply(key.into(), photo.view(), image.view_mut());
+            all.apply(key.into(), photo.view(), image.view_mut());
+            transform.apply(key.into(), photo.view(), image);
         }
         let cut = cutmix.draw(key, [12, 10]);
         cutmix.apply(&cut, images.view_mut(), targets.view_mut());

@@ -117,6 +117,14 @@ impl Dataset for Cached {
         self.dataset.short_name(index)
     }
 
+    fn floats(&self, index: usize) -> Option<ArrayView3<'_, f32>> {
+        self.dataset.floats(index)
+    }
+
+    fn description(&self) -> String {
+        self.dataset.description()
+    }
+
     fn fingerprint(&self, index: usize) -> Option<u64> {
         self.dataset.fingerprint(index)
     }

@@ -9,7 +9,27 @@ pub struct Files<L> {
     pub(crate) listing: L,
     pub(crate) class_mode: ClassMode,
     pub(crate) classes: Option<Vec<String>>,
+    pub(crate) endings: Endings,
     pub(crate) loading: Loading,
+}
+
+/// How names of image files end, in small letters.
+#[derive(Clone, Debug)]
+pub(crate) struct Endings(Vec<String>);
+
+impl Default for Endings {
+    /// Keras's, which asks not for the dot.
+    fn default() -> Self {
+        Self(["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"].map(str::to_owned).into())
+    }
+}
+
+impl Endings {
+    /// Whether a file of that name is taken for an image.
+    pub(crate) fn has(&self, filename: &str) -> bool {
+        let name = filename.to_lowercase();
+        self.0.iter().any(|ending| name.ends_with(ending))
+    }
 }
 
 /// How a file becomes an image: the arguments of Keras's `load_img`. Its text is part of a cache's
@@ -61,6 +81,7 @@ impl<L> Files<L> {
             listing,
             class_mode: ClassMode::default(),
             classes: None,
+            endings: Endings::default(),
             loading: Loading::default(),
         }
     }
@@ -136,6 +157,16 @@ impl<L> Flow<Files<L>> {
     /// Who decodes JPEG files: as libjpeg does by default, or twice as fast.
     pub fn jpeg(mut self, decoder: Jpeg) -> Self {
         self.source.loading.reading.jpeg = decoder;
+        self
+    }
+
+    /// How the names of image files end, in capitals or not; other files are left out. By default
+    /// Keras's list: png, jpg, jpeg, bmp, ppm, tif, tiff. There is no gif in it, though GIF files
+    /// (their first frame) can be read: `.extensions(["jpg", "png", "gif"])`. As in Keras a name
+    /// need not have the dot before its ending, unless that is given with one.
+    pub fn extensions<E: AsRef<str>>(mut self, extensions: impl IntoIterator<Item = E>) -> Self {
+        let endings = extensions.into_iter().map(|ending| ending.as_ref().to_lowercase());
+        self.source.endings = Endings(endings.collect());
         self
     }
 

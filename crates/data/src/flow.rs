@@ -4,7 +4,7 @@ use crate::Transform;
 use crate::save_to_dir::SaveTo;
 use crate::selected::Selected;
 use crate::split::Split;
-use crate::transform::cast;
+use crate::transform::AsTheyAre;
 use crate::{BadImages, Cache, DataLoader, Dataset, Error, Found, Randomness, SaveFormat, Subset};
 use std::fmt;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl<S> Flow<S> {
             seed: 0,
             workers: 2,
             prefetch: 2,
-            transform: Box::new(cast),
+            transform: Box::new(AsTheyAre),
             randomness: Randomness::default(),
             split: Split::default(),
             bad_images: BadImages::default(),
@@ -106,8 +106,17 @@ impl<S> Flow<S> {
         self
     }
 
-    /// What all that is random comes from: by default (seed, epoch, row); or NumPy's generator,
-    /// for the very batches of Keras.
+    /// What all that is random comes from: by default (seed, epoch, row); or NumPy's generator, for
+    /// the very batches that Keras's generator of the same seed gives by `next()`, epoch after
+    /// epoch: order and augmentation, where that is set to Keras's compatibility too
+    /// ([`Found::remarks`] says where it is not).
+    ///
+    /// These are not the batches of a `fit` in Keras. That asks for batches by number, beforehand,
+    /// and at the end of an epoch shuffles the rows from wherever the generator, which it shares
+    /// with all else, happens to be: it cannot be repeated. A `fit` of ours goes through the batches
+    /// of `next()`, and can be resumed. Where an epoch has fewer steps than there are batches
+    /// (`steps_per_epoch`), ours leaves the others out and begins the next epoch with an order of
+    /// its own; Keras's `next()` would begin it with the batches that are left.
     pub fn randomness(mut self, randomness: Randomness) -> Self {
         self.options.randomness = randomness;
         self
@@ -204,8 +213,17 @@ impl Options {
     ) -> Result<DataLoader, Error> {
         self.check(dataset.len())?;
         let threads = self.workers.max(1);
-        if let Some(cache) = self.cache.take() {
+        // Floats are at hand: there is nothing to keep.
+        let floats = dataset.floats(0).is_some();
+        if let Some(cache) = self.cache.take().filter(|_| !floats) {
             dataset = cache.around(dataset, threads, &mut found.remarks)?;
+        }
+        if floats && self.transform.on_floats().is_none() {
+            return Err(Error::Argument {
+                argument: "transform",
+                found: format!("{}, which takes bytes, for floats", self.transform.description()),
+                remedy: "give an ImageDataGenerator, a Pipeline, or one with Transform::on_floats",
+            });
         }
         if self.verify {
             dataset = self.bad_images.verify(dataset, threads, &mut found)?;

@@ -12,8 +12,6 @@
 
 mod rows;
 
-pub(crate) use rows::named_like_an_image;
-
 use crate::{DataLoader, Error, Files, Flow, Manifest};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -9,7 +9,7 @@
 //! Source       Keras 3, `legacy/preprocessing/image.py`, `DirectoryIterator`
 //! ```
 
-use crate::flow_from_dataframe::named_like_an_image;
+use crate::files::Endings;
 use crate::image_files::ImageFile;
 use crate::split::Split;
 use crate::targets::Targets;
@@ -73,7 +73,8 @@ impl Files<Directory> {
         let (mut files, mut labels, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
         for (class, label) in classes.iter().zip(0..) {
             let mut all = Vec::new();
-            list(&directory.join(class), *follow_links, &mut Vec::new(), &mut all)?;
+            let folder = directory.join(class);
+            list(&folder, *follow_links, &self.endings, &mut Vec::new(), &mut all)?;
             all.sort();
             all.retain(|(folder, name)| is_file(&Path::new(folder).join(name), &mut ignored));
             let wanted = split.range(all.len())?;
@@ -153,6 +154,7 @@ fn folders(directory: &Path) -> Result<Vec<String>, Error> {
 fn list(
     folder: &Path,
     follow: bool,
+    endings: &Endings,
     above: &mut Vec<PathBuf>,
     into: &mut Vec<(String, String)>,
 ) -> Result<(), Error> {
@@ -167,11 +169,11 @@ fn list(
         let path = entry.path();
         if path.is_dir() {
             if follow || !path.is_symlink() {
-                list(&path, follow, above, into)?;
+                list(&path, follow, endings, above, into)?;
             }
             continue;
         }
-        if named_like_an_image(&entry.file_name().to_string_lossy()) {
+        if endings.has(&entry.file_name().to_string_lossy()) {
             into.push((shown.clone(), text(folder, entry.file_name())?));
         }
     }

@@ -101,6 +101,10 @@ impl Dataset for ImageFiles {
         short.to_string_lossy().replace('\\', "/")
     }
 
+    fn description(&self) -> String {
+        format!("{:?}", self.loading)
+    }
+
     /// Of the path, the size and the time of change of the file, and of all that is asked of it.
     fn fingerprint(&self, index: usize) -> Option<u64> {
         let path = self.path(index);

@@ -15,7 +15,7 @@ pub use keras::Randomness;
 
 use crate::flow::Options;
 use crate::hash::Hash;
-use crate::{Dataset, Error, Found, Mt19937, Problem};
+use crate::{Dataset, Error, Fitted, Found, Mt19937, Problem};
 use keras::Generator;
 use ndarray::{Array1, Array3};
 use order::Order;
@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Gives the batches of one epoch after another.
 ///
@@ -50,6 +50,7 @@ pub struct DataLoader {
     order: Order,
     shuffle: bool,
     seed: u64,
+    recipe: Arc<Recipe>,
     /// NumPy's generator, where that decides.
     keras: Option<Generator>,
     ring: Ring,
@@ -72,7 +73,7 @@ pub struct DataLoader {
 impl DataLoader {
     pub(crate) fn open(
         dataset: Arc<dyn Dataset>,
-        found: Found,
+        mut found: Found,
         options: Options,
     ) -> Result<Self, Error> {
         let rows = options.check(dataset.len())?;
@@ -83,9 +84,12 @@ impl DataLoader {
         let spare = (0..capacity).map(|_| Batch::new(room, &*dataset)).collect();
         let keras = match options.randomness {
             Randomness::Keyed => None,
-            Randomness::Keras => Some(Generator::new(seed)?),
+            Randomness::Keras => {
+                found.remarks.extend(options.transform.keras_remark());
+                Some(Generator::new(seed)?)
+            }
         };
-        let transform = options.transform;
+        let transform = RwLock::new(options.transform);
         let held = Arc::clone(&dataset);
         let recipe = Arc::new(Recipe { dataset: held, transform, seed, bad_images, save_to });
         Ok(Self {
@@ -97,7 +101,8 @@ impl DataLoader {
             keras,
             problems: Vec::new(),
             known: HashMap::new(),
-            ring: Ring::new(recipe, workers, capacity)?,
+            ring: Ring::new(Arc::clone(&recipe), workers, capacity)?,
+            recipe,
             spare,
             lent: None,
             run: 0,
@@ -123,11 +128,7 @@ impl DataLoader {
     /// # Panics
     /// As [`DataLoader::start`].
     pub fn start_at(&mut self, epoch: u32, first_step: usize, steps: Option<usize>) {
-        // Should what is given up hold a panic, there is no epoch any more, and the next may start.
-        (self.submitted, self.given, self.steps) = (0, 0, 0);
-        self.run += 1;
-        self.spare.extend(self.lent.take());
-        self.ring.abandon(self.run, &mut self.spare);
+        self.give_up();
         match &mut self.keras {
             Some(generator) => generator.start(epoch, &mut self.order, self.shuffle),
             None if self.shuffle => self.order.shuffle(self.seed, epoch),
@@ -138,6 +139,15 @@ impl DataLoader {
         self.given = first_step.min(self.steps);
         self.submitted = self.given;
         self.submit();
+    }
+
+    /// Ends the epoch; no batch is being made afterwards.
+    fn give_up(&mut self) {
+        // Should what is given up hold a panic, there is no epoch any more, and the next may start.
+        (self.submitted, self.given, self.steps) = (0, 0, 0);
+        self.run += 1;
+        self.spare.extend(self.lent.take());
+        self.ring.abandon(self.run, &mut self.spare);
     }
 
     /// Hands every spare batch to the ring, as long as there are steps to come.
@@ -223,6 +233,57 @@ impl DataLoader {
         &self.problems
     }
 
+    /// What the transform has fitted on data: with [`DataLoader::problems`] all that a run that is
+    /// resumed has to be given back.
+    #[must_use]
+    pub fn fitted(&self) -> Fitted {
+        self.recipe.transform.read().unwrap_or_else(PoisonError::into_inner).fitted()
+    }
+
+    /// Takes back the [`problems`](DataLoader::problems) and what was
+    /// [`fitted`](DataLoader::fitted), as a loader with the same arguments had them. What is left
+    /// of an epoch before is given up.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the transform has not fitted that. Nothing is changed then.
+    ///
+    /// # Panics
+    /// As [`DataLoader::start`].
+    pub fn restore(&mut self, problems: Vec<Problem>, fitted: Fitted) -> Result<(), Error> {
+        self.give_up();
+        let size = self.image_shape();
+        let transform = self.recipe.transform.write();
+        let mut transform = transform.unwrap_or_else(PoisonError::into_inner);
+        transform.set_fitted(fitted, size).map_err(|found| Error::Argument {
+            argument: "transform",
+            found,
+            remedy: "give the transform that the run began with",
+        })?;
+        self.known = (0..).zip(&problems).map(|(i, problem)| (problem.row, i)).collect();
+        drop(transform);
+        self.problems = problems;
+        Ok(())
+    }
+
+    /// What the images of a batch depend on besides the rows and the seed, in words: the order, what
+    /// is random, how bad images are dealt with, how files are read and what the transform does.
+    /// How many workers there are, caches and folders do not count.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let Recipe { bad_images, transform, dataset, .. } = &*self.recipe;
+        let transform = transform.read().unwrap_or_else(PoisonError::into_inner).description();
+        let randomness = match self.keras {
+            Some(_) => Randomness::Keras,
+            None => Randomness::Keyed,
+        };
+        let (shuffle, reading) = (self.shuffle, dataset.description());
+        let reading = if reading.is_empty() { reading } else { format!(", reading: {reading}") };
+        format!(
+            "shuffle: {shuffle}, randomness: {randomness:?}, bad_images: {bad_images:?}{reading}, \
+             transform: {transform}"
+        )
+    }
+
     /// What there is to say about the images that were read so far, beyond what `found` knew
     /// when the loader was opened: that some are damaged in a [`Cache`](crate::Cache) on disk.
     #[must_use]
@@ -231,8 +292,8 @@ impl DataLoader {
     }
 
     /// A number for the names, targets and weights of all rows, in order, and for the names of the
-    /// classes. Loaders of the same number and the same arguments give the same rows in the same
-    /// order: ask before resuming a run. The directory does not count, so that a volume may be
+    /// classes. Loaders of the same number, seed and [`description`](DataLoader::description) give
+    /// the same batches: ask before resuming a run. The directory does not count, so that a volume may be
     /// mounted elsewhere.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

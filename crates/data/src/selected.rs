@@ -66,6 +66,14 @@ impl Dataset for Selected {
         self.dataset.short_name(self.rows[index])
     }
 
+    fn floats(&self, index: usize) -> Option<ArrayView3<'_, f32>> {
+        self.dataset.floats(self.rows[index])
+    }
+
+    fn description(&self) -> String {
+        self.dataset.description()
+    }
+
     fn fingerprint(&self, index: usize) -> Option<u64> {
         self.dataset.fingerprint(self.rows[index])
     }

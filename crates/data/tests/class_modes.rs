@@ -234,3 +234,32 @@ fn images_that_the_format_cannot_hold_are_refused() {
         assert!(matches!(error, Err(Error::Argument { argument: "save_format", .. })));
     }
 }
+
+#[test]
+fn arrays_of_floats_flow_as_those_of_bytes_do() {
+    use gradus_data::ndarray::{Array4, ArrayView3, ArrayViewMut3};
+    use gradus_data::{Cache, InMemory, Source, flow};
+    let floats = Array4::from_shape_fn((5, 2, 2, 1), |(i, r, c, _)| (40 * i + 9 * r + c) as f32);
+    let open = |dataset: InMemory| {
+        let dataset = dataset.class_mode(ClassMode::Input).unwrap();
+        flow(dataset).batch_size(2).cache(Cache::Memory { limit_bytes: 1 << 20 }).open().unwrap()
+    };
+    let mut loaders = [
+        open(InMemory::of_floats(&floats + 0.25)),
+        open(InMemory::of_bytes(floats.mapv(|x| x as u8))),
+    ];
+    for epoch in 0..2 {
+        loaders.iter_mut().for_each(|loader| loader.start(epoch, None));
+        for _ in 0..3 {
+            let [exact, whole] = loaders.each_mut().map(|loader| {
+                let batch = loader.next_batch().unwrap().unwrap();
+                (batch.images().to_owned(), batch.targets().to_owned())
+            });
+            assert_eq!(exact, (whole.0 + 0.25, whole.1 + 0.25));
+        }
+    }
+    // A function takes bytes.
+    let bytes = |_: Source<'_>, _: ArrayView3<'_, u8>, _: ArrayViewMut3<'_, f32>| {};
+    let refused = flow(InMemory::of_floats(floats)).transform(bytes).open();
+    assert!(matches!(refused, Err(Error::Argument { argument: "transform", .. })));
+}

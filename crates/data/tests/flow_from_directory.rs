@@ -142,3 +142,22 @@ fn what_holds_no_images_is_refused() {
     let error = describe(folder.path()).class_mode(ClassMode::Raw).open().map(|_| ()).unwrap_err();
     assert!(matches!(error, Error::Argument { argument: "class_mode", .. }), "{error}");
 }
+
+#[test]
+fn a_gif_is_an_image_where_its_ending_is_asked_for() {
+    let folder = folder();
+    // The smallest GIF: one white pixel.
+    let mut gif = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0".to_vec();
+    gif.extend(b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
+    std::fs::write(folder.path().join("dogs/c.GIF"), gif).unwrap();
+    assert_eq!(describe(folder.path()).open().unwrap().len(), 8, "Keras knows no gif");
+    let mut loader = describe(folder.path()).extensions(["PNG", ".gif"]).open().unwrap();
+    let (images, _) = first_batch(&mut loader);
+    assert_eq!(images, [1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0, 255.0]);
+
+    let rows = [["dogs/c.GIF", "dog"], ["dogs/a.png", "dog"]];
+    let frame = gradus_data::Manifest::from_rows(&["filename", "class"], rows).unwrap();
+    let open = || gradus_data::flow_from_dataframe(&frame, folder.path());
+    assert_eq!(open().open().unwrap().found().ignored.len(), 1);
+    assert_eq!(open().extensions(["png", "gif"]).open().unwrap().len(), 2);
+}

@@ -9,7 +9,8 @@
 //! * [`Key`]: seed, epoch and row, all that a sample's randomness may depend on.
 //!
 //! [`Mt19937`] is NumPy's legacy generator, for those who need Keras's own numbers; a [`Source`]
-//! is either.
+//! is either. What changes images by numbers drawn from one is a [`Transform`], or for a whole
+//! batch a [`BatchTransform`].
 //!
 //! [`Philox`] walks the counter for those who want a plain generator. It implements
 //! [`rand::Rng`], so every distribution of the `rand` ecosystem works on it; what gradus itself
@@ -20,8 +21,10 @@ mod key;
 mod mt19937;
 mod philox;
 mod source;
+mod transform;
 
 pub use key::{Domain, Key};
 pub use mt19937::Mt19937;
 pub use philox::{Philox, philox4x32};
 pub use source::{Source, Stream};
+pub use transform::{BatchTransform, Fitted, OnFloats, Transform};

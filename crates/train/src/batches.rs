@@ -3,8 +3,11 @@
 //! The trainer knows nothing of files: it asks for this much, and `gradus-data`'s loader answers.
 //! A source of your own, drawn on the fly perhaps, implements the same trait.
 
-use gradus_data::DataLoader;
-use ndarray::{ArrayView1, ArrayView2, ArrayView4};
+use crate::State;
+use gradus_data::{DataLoader, Fitted, Problem};
+use gradus_tensor::{Shape, Tensor};
+use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayView4};
+use serde::{Deserialize, Serialize};
 
 /// Some images and what they are.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +51,8 @@ pub trait Batches {
     /// were trained on before the run was resumed. What comes is what would have come after them.
     fn start(&mut self, epoch: u32, done: usize, steps: usize);
 
-    /// What the order of the batches depends on, in words: a run is resumed on the same data only.
+    /// What the batches depend on, in words, with all options, and `, ` between them: a run is
+    /// resumed on the same data only.
     fn fingerprint(&self) -> String {
         format!("{} samples, batches of {}", self.samples(), self.batch_size())
     }
@@ -62,6 +66,21 @@ pub trait Batches {
     /// What went wrong without ending the epoch: images that were skipped or replaced, once each.
     fn problems(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What a run that is resumed has to be given back: what was fitted, the problems so far.
+    /// Nothing, unless overridden.
+    fn state(&self) -> State {
+        State::default()
+    }
+
+    /// Takes back what [`Batches::state`] gave.
+    ///
+    /// # Errors
+    /// What is wrong, if that is not the state of such batches.
+    fn restore(&mut self, state: State) -> Result<(), String> {
+        let _ = state;
+        Ok(())
     }
 
     /// The next batch of the epoch; `None` when there is none left.
@@ -110,7 +129,8 @@ impl Batches for DataLoader {
     fn fingerprint(&self) -> String {
         let (n, batch, seed) = (self.len(), DataLoader::batch_size(self), self.seed());
         let rows = DataLoader::fingerprint(self);
-        format!("{n} samples in batches of {batch} with seed {seed}, rows {rows:016x}")
+        let how = self.description();
+        format!("{n} samples, batches of {batch}, seed: {seed}, rows: {rows:016x}, {how}")
     }
 
     fn position(&self) -> Option<usize> {
@@ -120,5 +140,62 @@ impl Batches for DataLoader {
     fn problems(&self) -> Vec<String> {
         let problems = DataLoader::problems(self).iter().map(ToString::to_string);
         problems.chain(self.remark()).collect()
+    }
+
+    fn state(&self) -> State {
+        let (mut tensors, mut fitted) = (Vec::new(), Vec::new());
+        for (name, array) in self.fitted() {
+            let values: Vec<f32> = array.iter().copied().collect();
+            tensors.push(Tensor::from_slice(Shape::new(&[values.len()]), &values));
+            fitted.push((name, array.shape().to_vec()));
+        }
+        let problems = DataLoader::problems(self).iter().cloned().map(Seen::from).collect();
+        let values = serde_json::to_value(Remembered { problems, fitted });
+        State { values: values.expect("plain values"), tensors }
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), String> {
+        let Remembered { problems, fitted } =
+            serde_json::from_value(state.values).map_err(|e| e.to_string())?;
+        if fitted.len() != state.tensors.len() {
+            return Err(format!("{} tensors for {}", state.tensors.len(), fitted.len()));
+        }
+        let arrays = fitted.into_iter().zip(&state.tensors).map(|((name, shape), tensor)| {
+            let array = ArrayD::from_shape_vec(shape, tensor.slice::<f32>().to_vec());
+            Ok((name, array.map_err(|e| e.to_string())?))
+        });
+        let fitted = arrays.collect::<Result<Fitted, String>>()?;
+        let problems = problems.into_iter().map(Problem::from).collect();
+        DataLoader::restore(self, problems, fitted).map_err(|e| e.to_string())
+    }
+}
+
+/// What a checkpoint keeps of a loader.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    problems: Vec<Seen>,
+    /// Names and shapes; the numbers are tensors.
+    fitted: Vec<(String, Vec<usize>)>,
+}
+
+/// A [`Problem`].
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    row: u32,
+    name: String,
+    reason: String,
+    epoch: u32,
+    times: u32,
+}
+
+impl From<Problem> for Seen {
+    fn from(Problem { row, name, reason, epoch, times }: Problem) -> Self {
+        Self { row, name, reason, epoch, times }
+    }
+}
+
+impl From<Seen> for Problem {
+    fn from(Seen { row, name, reason, epoch, times }: Seen) -> Self {
+        Self { row, name, reason, epoch, times }
     }
 }

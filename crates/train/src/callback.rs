@@ -86,12 +86,12 @@ pub struct Control {
     pub messages: Vec<String>,
 }
 
-/// What a callback remembers, for a checkpoint.
+/// What a callback or a source of batches remembers, for a checkpoint.
 #[derive(Debug, Default)]
-pub struct CallbackState {
+pub struct State {
     /// Numbers and words.
     pub values: serde_json::Value,
-    /// Weights, perhaps.
+    /// Weights, perhaps, or what was fitted.
     pub tensors: Vec<Tensor>,
 }
 
@@ -105,6 +105,12 @@ pub trait Callback {
         let whole = std::any::type_name::<Self>();
         let path = whole.split('<').next().unwrap_or(whole);
         path.rsplit("::").next().unwrap_or(path)
+    }
+
+    /// What it does, with all its options: a run is resumed with the same only. Its name, unless
+    /// overridden. Where it writes to does not belong in here.
+    fn description(&self) -> String {
+        self.name().to_owned()
     }
 
     /// Before the first epoch: forget earlier runs.
@@ -152,15 +158,15 @@ pub trait Callback {
     }
 
     /// What it remembers.
-    fn state(&self) -> CallbackState {
-        CallbackState::default()
+    fn state(&self) -> State {
+        State::default()
     }
 
     /// Takes back what [`Callback::state`] gave, after `fit_start`.
     ///
     /// # Errors
     /// If the values are not those of such a callback.
-    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+    fn restore(&mut self, state: State) -> Result<(), serde_json::Error> {
         let _ = state;
         Ok(())
     }

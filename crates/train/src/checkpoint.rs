@@ -3,29 +3,35 @@
 //! ```text
 //! File         safetensors, written beside and renamed. Tensors: those of the network by their Keras
 //!              names, the optimizer's as `optim.<slot>.<parameter>`, those that callbacks keep as
-//!              `callbacks.<number>.<number>`. Beside them, as text: what `model.json` says, epoch,
+//!              `callbacks.<number>.<number>`, what augmentation has fitted on the data as
+//!              `batches.training.<number>`. Beside them, as text: what `model.json` says, epoch,
 //!              step and the sums so far, the learning rate, the seed and the updates from which
-//!              dropout, order and augmentation follow, the history, and what each callback
-//!              remembers
+//!              dropout, order and augmentation follow, the history, the images that could not be
+//!              read, and what each callback remembers
 //! Resume       a run that was killed at any moment and resumed gives the weights, the history and
 //!              the logs of one that was not, bit for bit: nothing random depends on anything but
 //!              seed, epoch, row and update
 //! ```
+
+mod identity;
 
 use crate::exact::Exact;
 use crate::fit::Position;
 use crate::model::Training;
 use crate::save::About;
 use crate::tensors_file::{Tensors, TensorsError, TensorsFile};
-use crate::{Batches, CallbackState, Error, Fit, History, Logs, Model};
+use crate::{Batches, Error, Fit, History, Logs, Model, State};
 use gradus_layers::Tally;
 use gradus_tensor::Fields;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+pub(crate) use identity::Identity;
+
 /// The version of a [`Snapshot`].
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Where the state of a run is kept, and how often it is saved: after every epoch, and every so
 /// many steps when asked.
@@ -49,13 +55,10 @@ impl Checkpoint {
         Self { path: path.into(), every_steps: None, resume: false }
     }
 
-    /// Saves every `steps` steps too, counted over all epochs. Off by default.
-    ///
-    /// # Panics
-    /// If that is 0.
+    /// Saves every `steps` steps too, counted over all epochs. Off by default. Every 0 steps is an
+    /// error of [`Model::fit`].
     #[must_use]
     pub fn every_steps(mut self, steps: u64) -> Self {
-        assert!(steps > 0, "a checkpoint every 0 steps cannot be written");
         self.every_steps = Some(steps);
         self
     }
@@ -72,6 +75,14 @@ impl Checkpoint {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Refuses what makes no sense.
+    pub(crate) fn check(&self) -> Result<(), CheckpointError> {
+        match self.every_steps {
+            Some(0) => Err(CheckpointError::EverySteps { path: self.path.clone() }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn is_to_resume(&self) -> bool {
@@ -95,13 +106,19 @@ impl Checkpoint {
     }
 }
 
-/// Why a run cannot go on from a checkpoint.
+/// Why a run cannot go on from a checkpoint, or cannot keep one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The file cannot be read, or has other tensors than this run.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
+    /// The state is to be saved every 0 steps.
+    #[error("{}: a checkpoint every 0 steps cannot be written: give 1 or more", path.display())]
+    EverySteps {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file holds no state of a run that this version can read.
     #[error("{}: not a checkpoint that can be resumed from: {reason}", path.display())]
     Format {
@@ -119,7 +136,7 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
         /// What differs.
-        what: &'static str,
+        what: String,
         /// What it was.
         expected: String,
         /// What it is.
@@ -150,94 +167,29 @@ struct Snapshot {
     learning_rate: Exact,
     rate: Option<Exact>,
     history: History,
-    /// In their order: what each remembers, and how many tensors it keeps.
+    remembered: Remembered,
+    /// Problems of the data and of the validation data that were told already.
+    told: [usize; 2],
+}
+
+/// What others remember: values, and how many tensors each keeps.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    /// In their order.
     callbacks: Vec<(Value, usize)>,
+    data: (Value, usize),
+    validation: Option<(Value, usize)>,
 }
 
-/// What has to be the same for a run to go on.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    /// With its options, and the rates of some updates, which tell schedules apart.
-    optimizer: String,
-    /// With its options.
-    loss: String,
-    data: String,
-    validation: String,
-    class_weight: String,
-    steps_per_epoch: usize,
-    metrics: Vec<String>,
-    callbacks: Vec<String>,
-}
-
-impl Identity {
-    pub(crate) fn of(
-        training: &Training,
-        data: &dyn Batches,
-        steps_per_epoch: usize,
-        fit: &Fit<'_>,
-    ) -> Self {
-        let (optimizer, loss) = (training.step.optimizer(), training.step.loss());
-        let rates = [0, 1, 10, 100, 1_000, 10_000, 100_000].map(|n| optimizer.schedule().at(n));
-        let validation = fit.validation_data.as_deref().map(|data| {
-            let (steps, every) = (fit.validation_steps, fit.validation_freq);
-            format!("{}, {steps:?} steps every {every} epochs", data.fingerprint())
-        });
-        let metrics = training.metrics.iter();
-        Self {
-            optimizer: format!("{} with learning rates {rates:?}", optimizer.description()),
-            loss: format!("{loss:?}"),
-            data: data.fingerprint(),
-            validation: validation.unwrap_or_default(),
-            class_weight: format!("{:?}", fit.class_weight),
-            steps_per_epoch,
-            metrics: metrics
-                .map(|(name, m)| format!("{name} of {} sums", m.sums().len()))
-                .collect(),
-            callbacks: fit.callbacks.iter().map(|callback| callback.name().to_owned()).collect(),
-        }
-    }
-
-    /// The first thing in which another run differs: what, and both of it.
-    fn difference(&self, other: &Self) -> Option<(&'static str, [String; 2])> {
-        let words = |i: &Self| {
-            [
-                ("optimizer", i.optimizer.clone()),
-                ("loss", i.loss.clone()),
-                ("data or seed", i.data.clone()),
-                ("validation", i.validation.clone()),
-                ("class_weight", i.class_weight.clone()),
-                ("number of steps per epoch", i.steps_per_epoch.to_string()),
-                ("list of metrics", i.metrics.join(", ")),
-                ("list of callbacks", i.callbacks.join(", ")),
-            ]
-        };
-        let mut pairs = words(self).into_iter().zip(words(other));
-        pairs.find(|(a, b)| a != b).map(|((what, a), (_, b))| (what, [a, b]))
-    }
-}
-
-impl Checkpoint {
-    /// Writes the state of a run: all of it, or nothing and the file stays what it was.
-    pub(crate) fn save(
-        &self,
+impl Snapshot {
+    fn of(
         model: &Model,
+        training: &Training,
         identity: &Identity,
         at: &Position,
-        fit: &Fit<'_>,
-    ) -> Result<(), Error> {
-        let training = model.training.as_ref().ok_or(Error::NotCompiled)?;
-        let mut tensors = Tensors::default();
-        tensors.add_all(&model.network);
-        tensors.add_all(training.step.optimizer());
-        let mut remembered = Vec::new();
-        for (number, callback) in fit.callbacks.iter().enumerate() {
-            let state = callback.state();
-            for (i, tensor) in state.tensors.iter().enumerate() {
-                tensors.add(tensor_name(number, i), tensor);
-            }
-            remembered.push((state.values, state.tensors.len()));
-        }
-        let snapshot = Snapshot {
+        remembered: Remembered,
+    ) -> Self {
+        Self {
             format: FORMAT,
             identity: identity.clone(),
             epoch: at.epoch,
@@ -255,11 +207,65 @@ impl Checkpoint {
             learning_rate: Exact(f64::from(model.context.step.learning_rate)),
             rate: training.rate.map(|rate| Exact(f64::from(rate))),
             history: model.history.clone(),
-            callbacks: remembered,
+            remembered,
+            told: at.told,
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Writes the state of a run: all of it, or nothing and the file stays what it was.
+    pub(crate) fn save(
+        &self,
+        model: &Model,
+        identity: &Identity,
+        at: &Position,
+        data: &dyn Batches,
+        fit: &Fit<'_>,
+    ) -> Result<(), Error> {
+        let training = model.training.as_ref().ok_or(Error::NotCompiled)?;
+        let mut tensors = Tensors::default();
+        tensors.add_all(&model.network);
+        tensors.add_all(training.step.optimizer());
+        let mut keep = |owner: &str, State { values, tensors: own }: State| {
+            for (i, tensor) in own.iter().enumerate() {
+                tensors.add(tensor_name(owner, i), tensor);
+            }
+            (values, own.len())
         };
+        let callbacks = fit.callbacks.iter().enumerate();
+        let remembered = Remembered {
+            callbacks: callbacks.map(|(i, c)| keep(&callback(i), c.state())).collect(),
+            data: keep(DATA, data.state()),
+            validation: fit.validation_data.as_deref().map(|data| keep(VALIDATION, data.state())),
+        };
+        let snapshot = Snapshot::of(model, training, identity, at, remembered);
         let checkpoint = serde_json::to_value(&snapshot).expect("plain values");
         let about = About { model: model.description(), checkpoint };
         Ok(tensors.write(&self.path, Some(&about))?)
+    }
+
+    /// Gives data and callbacks back what they remembered.
+    fn give_back(
+        &self,
+        contents: &TensorsFile,
+        remembered: Remembered,
+        data: &mut dyn Batches,
+        fit: &mut Fit<'_>,
+    ) -> Result<(), CheckpointError> {
+        let not_its =
+            |who: &str, e: &dyn Display| self.format(format!("what {who} remembered: {e}"));
+        data.restore(state(contents, DATA, remembered.data)?)
+            .map_err(|e| not_its("the data", &e))?;
+        if let (Some(data), Some(kept)) = (&mut fit.validation_data, remembered.validation) {
+            data.restore(state(contents, VALIDATION, kept)?)
+                .map_err(|e| not_its("the validation data", &e))?;
+        }
+        for (number, (to, kept)) in fit.callbacks.iter_mut().zip(remembered.callbacks).enumerate() {
+            to.restore(state(contents, &callback(number), kept)?)
+                .map_err(|e| not_its(to.name(), &e))?;
+        }
+        Ok(())
     }
 
     fn format(&self, reason: impl Into<String>) -> CheckpointError {
@@ -278,7 +284,7 @@ impl Checkpoint {
         }
     }
 
-    fn other_run(&self, what: &'static str, [expected, found]: [String; 2]) -> CheckpointError {
+    fn other_run(&self, what: String, [expected, found]: [String; 2]) -> CheckpointError {
         CheckpointError::OtherRun { path: self.path.clone(), what, expected, found }
     }
 }
@@ -287,8 +293,26 @@ fn exact(sums: &[f64]) -> Vec<Exact> {
     sums.iter().copied().map(Exact).collect()
 }
 
-fn tensor_name(callback: usize, i: usize) -> String {
-    format!("callbacks.{callback}.{i}")
+/// Whose tensors those of the data are called.
+const DATA: &str = "batches.training";
+const VALIDATION: &str = "batches.validation";
+
+fn callback(number: usize) -> String {
+    format!("callbacks.{number}")
+}
+
+fn tensor_name(owner: &str, i: usize) -> String {
+    format!("{owner}.{i}")
+}
+
+/// What `owner` is to be given back, of which the file holds the tensors.
+fn state(
+    contents: &TensorsFile,
+    owner: &str,
+    (values, count): (Value, usize),
+) -> Result<State, CheckpointError> {
+    let tensors = (0..count).map(|i| contents.tensor(&tensor_name(owner, i)));
+    Ok(State { values, tensors: tensors.collect::<Result<_, _>>()? })
 }
 
 impl Model {
@@ -298,6 +322,7 @@ impl Model {
         &mut self,
         checkpoint: &Checkpoint,
         now: &Identity,
+        data: &mut dyn Batches,
         fit: &mut Fit<'_>,
     ) -> Result<Position, Error> {
         let contents = TensorsFile::open(&checkpoint.path).map_err(CheckpointError::from)?;
@@ -305,23 +330,15 @@ impl Model {
         let was = checkpoint.snapshot(about.checkpoint)?;
         if about.model != self.description() {
             let words = ["as its file says".to_owned(), "another".to_owned()];
-            return Err(checkpoint.other_run("model", words).into());
+            return Err(checkpoint.other_run("model".to_owned(), words).into());
         }
         let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
         if let Some((what, words)) = was.identity.difference(now) {
             return Err(checkpoint.other_run(what, words).into());
         }
         let owners: [&dyn Fields; 2] = [&self.network, training.step.optimizer()];
-        contents.expect(&owners, &["callbacks."]).map_err(CheckpointError::from)?;
-        for (number, (callback, (values, count))) in
-            fit.callbacks.iter_mut().zip(was.callbacks).enumerate()
-        {
-            let tensors = (0..count).map(|i| contents.tensor(&tensor_name(number, i)));
-            let tensors = tensors.collect::<Result<_, _>>().map_err(CheckpointError::from)?;
-            callback.restore(CallbackState { values, tensors }).map_err(|e| {
-                checkpoint.format(format!("what {} remembered: {e}", callback.name()))
-            })?;
-        }
+        contents.expect(&owners, &["callbacks.", "batches."]).map_err(CheckpointError::from)?;
+        checkpoint.give_back(&contents, was.remembered, data, fit)?;
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         for (metric, sums) in training.metrics.iter_mut().zip(&was.metrics) {
             let into = metric.sums_mut().iter_mut();
@@ -337,6 +354,7 @@ impl Model {
         self.history = was.history;
         let Snapshot { loss_sum: Exact(loss_sum), correct, judged, samples, .. } = was;
         let tally = Tally { loss_sum, correct, judged, samples };
-        Ok(Position { epoch: was.epoch, step: was.step, tally, logs: was.logs, stop: was.stop })
+        let Snapshot { epoch, step, logs, stop, told, .. } = was;
+        Ok(Position { epoch, step, tally, logs, stop, told })
     }
 }

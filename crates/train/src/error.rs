@@ -88,6 +88,17 @@ pub enum Error {
         /// Outputs of the last layer.
         outputs: usize,
     },
+    /// A target lies between two classes, and the loss takes the number of one.
+    #[error(
+        "a target is {found}, and {loss} takes the number of a class: mix one-hot targets, which \
+         are class_mode categorical, with categorical_crossentropy"
+    )]
+    MixedLabel {
+        /// The target.
+        found: f32,
+        /// The name of the loss.
+        loss: &'static str,
+    },
     /// The memory that was planned is more than there is.
     #[error(
         "a batch of {batch_size} needs {} MB of memory and {} MB are left: take a smaller \

@@ -89,6 +89,8 @@ pub(crate) struct Position {
     pub(crate) logs: Logs,
     /// Why the run ended before its last epoch, once it did.
     pub(crate) stop: Option<String>,
+    /// Problems of the data and of the validation data that were told already.
+    pub(crate) told: [usize; 2],
 }
 
 /// One call of `fit`.
@@ -99,8 +101,6 @@ struct Session<'f, 'a> {
     identity: Option<Identity>,
     at: Position,
     progress: Progress,
-    /// Problems of the data and of the validation data that were told already.
-    told: [usize; 2],
 }
 
 impl Session<'_, '_> {
@@ -131,7 +131,7 @@ impl Session<'_, '_> {
     fn tell_problems(&mut self, data: &dyn Batches) {
         let validation = self.fit.validation_data.as_deref().map(Batches::problems);
         let both = [data.problems(), validation.unwrap_or_default()];
-        for (problems, told) in both.iter().zip(&mut self.told) {
+        for (problems, told) in both.iter().zip(&mut self.at.told) {
             problems.iter().skip(*told).for_each(|problem| self.progress.message(problem));
             *told = problems.len();
         }
@@ -178,9 +178,10 @@ impl Model {
     /// Checks what there is to work on, and finds where to begin.
     fn start<'f, 'a>(
         &mut self,
-        data: &dyn Batches,
+        data: &mut dyn Batches,
         fit: &'f mut Fit<'a>,
     ) -> Result<Session<'f, 'a>, Error> {
+        fit.checkpoint.as_ref().map_or(Ok(()), Checkpoint::check)?;
         self.plan_for(data)?;
         if let Some(validation) = &fit.validation_data {
             self.plan_for(&**validation)?;
@@ -193,19 +194,19 @@ impl Model {
         let steps = fit.steps_per_epoch.unwrap_or(data.batches());
         let mut progress = Progress::new(fit.epochs, fit.verbose);
         let mut at = Position { epoch: fit.initial_epoch, ..Position::default() };
-        let training = self.training.as_ref().ok_or(Error::NotCompiled)?;
-        let identity = fit.checkpoint.is_some().then(|| Identity::of(training, data, steps, fit));
+        let identity = fit.checkpoint.is_some().then(|| Identity::of(self, data, steps, fit));
+        let identity = identity.transpose()?;
         if let (Some(checkpoint), Some(identity)) = (fit.checkpoint.clone(), &identity) {
             if checkpoint.is_to_resume() {
-                at = self.resume(&checkpoint, identity, fit)?;
+                at = self.resume(&checkpoint, identity, data, fit)?;
                 progress.message(&checkpoint.greeting(&at, fit.epochs));
             } else {
                 // What cannot be written is known before the first step, and what callbacks found
                 // at the beginning outlives a process that is killed in its first epoch.
-                checkpoint.save(self, identity, &at, fit)?;
+                checkpoint.save(self, identity, &at, data, fit)?;
             }
         }
-        Ok(Session { fit, steps, identity, at, progress, told: [0; 2] })
+        Ok(Session { fit, steps, identity, at, progress })
     }
 
     /// Tells that an epoch begins, unless it did before.
@@ -238,7 +239,7 @@ impl Model {
             let interrupted = session.is_interrupted();
             if interrupted || session.is_due(self.updates()) {
                 self.read_figures(&mut session.at);
-                self.save_checkpoint(session)?;
+                self.save_checkpoint(data, session)?;
             }
             session.heed(interrupted)?;
         }
@@ -324,14 +325,14 @@ impl Model {
             session.progress.message(why);
         }
         let interrupted = session.is_interrupted();
-        self.save_checkpoint(session)?;
+        self.save_checkpoint(data, session)?;
         session.heed(interrupted)
     }
 
-    fn save_checkpoint(&self, session: &Session<'_, '_>) -> Result<(), Error> {
+    fn save_checkpoint(&self, data: &dyn Batches, session: &Session<'_, '_>) -> Result<(), Error> {
         match (&session.fit.checkpoint, &session.identity) {
             (Some(checkpoint), Some(identity)) => {
-                checkpoint.save(self, identity, &session.at, session.fit)
+                checkpoint.save(self, identity, &session.at, data, session.fit)
             }
             _ => Ok(()),
         }

@@ -44,7 +44,7 @@ mod subnormal;
 mod tensors_file;
 
 pub use batches::{Batch, Batches};
-pub use callback::{Callback, CallbackState, Control, Logs, Run};
+pub use callback::{Callback, Control, Logs, Run, State};
 pub use callbacks::{
     CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
     TensorBoard, TerminateOnNaN,

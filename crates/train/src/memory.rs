@@ -160,9 +160,7 @@ impl Memory {
         }
         if !class_weight.is_empty() {
             for (weight, target) in counts.iter_mut().zip(batch.targets.rows()) {
-                // A sample of no class counts as it is.
-                let of_class = class(target).and_then(|class| class_weight.get(class));
-                *weight *= of_class.copied().unwrap_or(1.0);
+                *weight *= weight_of(target, class_weight);
             }
         }
         let [targets, weights] = match &mut self.feeds {
@@ -202,10 +200,53 @@ fn write(tensor: &mut Tensor, feed: Option<&mut Feed>, fill: impl FnOnce(&mut [f
     }
 }
 
+/// How much a sample counts by the weights of the classes: that of its class, or where a target is
+/// mixed of several the mean of theirs by their shares. A sample of no class counts as it is.
+fn weight_of(target: ArrayView1<'_, f32>, class_weight: &[f32]) -> f32 {
+    let mean = |shares: ArrayView1<'_, f32>| {
+        shares.iter().zip(class_weight).map(|(share, weight)| share * weight).sum()
+    };
+    match target.len() {
+        1 if class_weight.len() == 2 && (0.0..=1.0).contains(&target[0]) => {
+            mean(ArrayView1::from(&[1.0 - target[0], target[0]]))
+        }
+        // Several labels of which each may be true are no shares: as in Keras the first counts.
+        2.. if target.iter().all(|t| *t >= 0.0) && (target.sum() - 1.0).abs() < 1e-3 => {
+            mean(target)
+        }
+        _ => class(target).and_then(|class| class_weight.get(class)).copied().unwrap_or(1.0),
+    }
+}
+
 /// The class that a target says: the largest of several, or the number itself.
 pub(crate) fn class(target: ArrayView1<'_, f32>) -> Option<usize> {
     match target.len() {
         1 => (target[0] >= 0.0).then_some(target[0] as usize),
         _ => Some(argmax(target)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mixed_target_counts_by_the_shares_of_its_classes() {
+        let weight = |target: &[f32], class_weight: &[f32]| {
+            weight_of(ArrayView1::from(target), class_weight)
+        };
+        for (target, expected) in [
+            (&[0.0, 1.0, 0.0][..], 0.1),
+            (&[0.75, 0.0, 0.25], 0.75 * 3.0 + 0.25 * 8.0),
+            // Two labels, both true: the first, as in Keras.
+            (&[0.0, 1.0, 1.0], 0.1),
+            (&[2.0], 8.0),
+            (&[-1.0], 1.0),
+        ] {
+            assert_eq!(weight(target, &[3.0, 0.1, 8.0]), expected, "{target:?}");
+        }
+        for (target, expected) in [(0.0, 3.0), (1.0, 0.1), (0.25, 0.75 * 3.0 + 0.025)] {
+            assert_eq!(weight(&[target], &[3.0, 0.1]), expected, "{target}");
+        }
     }
 }

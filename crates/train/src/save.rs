@@ -29,8 +29,8 @@ const FORMAT: u32 = 1;
 /// The longest description that is read; that of a network of a thousand layers is a third of it.
 const DESCRIPTION: usize = 1 << 19;
 
-/// A checkpoint is a model's file too: with the optimizer's state and the callbacks' beside.
-const BESIDES: [&str; 2] = ["optim.", "callbacks."];
+/// A checkpoint is a model's file too: with the state of optimizer, callbacks and batches beside.
+const BESIDES: [&str; 3] = ["optim.", "callbacks.", "batches."];
 
 /// `model.json`.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]

@@ -136,10 +136,15 @@ impl Step {
         Ok(())
     }
 
-    /// Refuses a batch with a class that the network has no output for.
+    /// Refuses a batch with a class that the network has no output for, or with something between
+    /// two classes.
     pub(crate) fn check(&self, batch: &Batch<'_>) -> Result<(), Error> {
         if self.loss.accuracy() != Some(Accuracy::SparseCategorical) {
             return Ok(());
+        }
+        let mut counted = batch.targets.iter().filter(|t| self.loss.counts(&[**t]));
+        if let Some(&found) = counted.find(|target| target.fract() != 0.0) {
+            return Err(Error::MixedLabel { found, loss: self.loss.name() });
         }
         let outputs = self.training.output().shape().last();
         let unknown = |target: &&f32| !(0.0..outputs as f32).contains(*target);

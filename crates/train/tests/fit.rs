@@ -1,5 +1,6 @@
 //! The arguments of `fit` and the callbacks, on a network of one layer.
 
+use gradus_data::Source;
 use gradus_layers::{
     Activation, CategoricalCrossentropy, Concatenate, Conv2D, Dense, Flatten, Residual, Sequential,
 };
@@ -10,10 +11,10 @@ use gradus_train::metrics::{
     sparse_top_k_categorical_accuracy,
 };
 use gradus_train::{
-    Batch, Batches, CSVLogger, Callback, Checkpoint, Control, Error, Fit, History,
+    Batch, Batches, CSVLogger, Callback, Checkpoint, CheckpointError, Control, Error, Fit, History,
     LearningRateScheduler, Mixed, Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
 };
-use ndarray::{Array2, Array4, s};
+use ndarray::{Array2, Array4, ArrayViewMut1, ArrayViewMut2, ArrayViewMut4, s};
 
 /// Eight images of one pixel in batches of three; the class is whether the pixel is bright.
 struct Pixels {
@@ -294,6 +295,19 @@ fn a_run_does_not_go_on_with_other_options_of_its_optimizer() {
 }
 
 #[test]
+fn every_no_steps_is_an_error_and_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let checkpoint = Some(Checkpoint::new(&path).every_steps(0));
+    let error = fit(Fit { checkpoint, ..quiet(1, Vec::new()) }).unwrap_err();
+    let expected = matches!(error, Error::Checkpoint(CheckpointError::EverySteps { .. }));
+    assert!(expected && !path.exists(), "{error}");
+    let models = ModelCheckpoint::new(path.to_str().unwrap()).unwrap().save_freq(0);
+    let error = fit(quiet(1, vec![Box::new(models)])).unwrap_err();
+    assert!(matches!(error, Error::Callback { callback: "ModelCheckpoint", .. }), "{error}");
+}
+
+#[test]
 fn a_save_sweeps_what_a_killed_one_left() {
     let folder = tempfile::tempdir().unwrap();
     let left = folder.path().join(".saving-7-0");
@@ -471,10 +485,15 @@ fn batches_can_be_changed_on_their_way() {
         let history = match seen {
             None => model.fit(&mut pixels, quiet(2, Vec::new())),
             Some(seen) => {
-                let mut mixed = Mixed::new(&mut pixels, |epoch, step, mut images, _| {
-                    seen.push((epoch, step, images.dim().0));
+                let negative = |source: Source<'_>,
+                                mut images: ArrayViewMut4<'_, f32>,
+                                _: ArrayViewMut2<'_, f32>,
+                                _: Option<ArrayViewMut1<'_, f32>>| {
+                    let Source::Key(key) = source else { unreachable!("a batch has a key") };
+                    seen.push((key.epoch, key.index, images.dim().0));
                     images.mapv_inplace(|pixel| -pixel);
-                });
+                };
+                let mut mixed = Mixed::new(&mut pixels, negative);
                 model.fit(&mut mixed, quiet(2, Vec::new()))
             }
         };

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use super::twins::Looks;
-use crate::flow_from_dataframe::named_like_an_image;
+use crate::files::Endings;
 use crate::hash::Hash;
 use crate::{Decoder, Error};
 use image::ImageFormat;
@@ -24,7 +24,7 @@ pub(super) struct Examined {
 
 pub(super) fn examine(path: &Path, near: bool, decoder: &mut Decoder) -> Examined {
     let mut examined = Examined::default();
-    if !named_like_an_image(&path.to_string_lossy()) {
+    if !Endings::default().has(&path.to_string_lossy()) {
         examined.kinds.push(Kind::Ending);
     }
     if let Err(kind) = look(path, near, decoder, &mut examined) {

@@ -1,6 +1,7 @@
 //! Which rows of a manifest become images, in Keras's order: names, classes, subset, targets.
 
 use super::Dataframe;
+use crate::files::Endings;
 use crate::image_files::ImageFile;
 use crate::nearest::Neighbours;
 use crate::split::Split;
@@ -8,15 +9,6 @@ use crate::targets::Targets;
 use crate::{ClassMode, Error, Files, Found, Ignored, ImageFiles, Manifest, Reason};
 use ndarray::Array2;
 use std::collections::{HashMap, HashSet};
-
-/// How names of image files end, in small letters and, as in Keras, without asking for the dot.
-const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"];
-
-/// Whether Keras takes a file of that name for an image.
-pub(crate) fn named_like_an_image(filename: &str) -> bool {
-    let name = filename.to_lowercase();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
-}
 
 /// A row of the manifest.
 struct Row<'a> {
@@ -39,7 +31,9 @@ pub(super) fn find(source: &Source<'_>, split: Split) -> Result<(ImageFiles, Fou
     let mut rows = source.rows()?;
     if listing.validate_filenames {
         let mut neighbours = Neighbours::default();
-        rows.retain(|row| keep(row, listing.invalid(row.filename, &mut neighbours), &mut ignored));
+        rows.retain(|row| {
+            keep(row, listing.invalid(row.filename, &source.endings, &mut neighbours), &mut ignored)
+        });
     }
     let classes = source.filter_classes(&mut rows, &mut ignored)?;
     ignored.sort_by_key(|row| row.line);
@@ -197,8 +191,13 @@ impl<'a> Source<'a> {
 
 impl Dataframe<'_> {
     /// Why that name is no image file, if so.
-    fn invalid(&self, filename: &str, neighbours: &mut Neighbours) -> Option<Reason> {
-        if !named_like_an_image(filename) {
+    fn invalid(
+        &self,
+        filename: &str,
+        endings: &Endings,
+        neighbours: &mut Neighbours,
+    ) -> Option<Reason> {
+        if !endings.has(filename) {
             return Some(Reason::Extension);
         }
         let path = self.directory.join(filename);

@@ -6,11 +6,12 @@ use super::Batch;
 use crate::save_to_dir::SaveTo;
 use crate::{BadImages, Dataset, Error, Key, Sample, Source, Transform};
 use ndarray::Axis;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub(super) struct Recipe {
     pub(super) dataset: Arc<dyn Dataset>,
-    pub(super) transform: Box<dyn Transform>,
+    /// Written only while nobody fills a batch: when a run is resumed.
+    pub(super) transform: RwLock<Box<dyn Transform>>,
     pub(super) seed: u64,
     pub(super) bad_images: BadImages,
     pub(super) save_to: SaveTo,
@@ -28,6 +29,7 @@ impl Recipe {
     ) -> Result<(), Error> {
         let Batch { images, targets, weights, rows, asked, problems, rng } = batch;
         let seed = self.seed;
+        let transform = self.transform.read().unwrap_or_else(PoisonError::into_inner);
         asked.clear();
         for i in 0..rows.len() {
             if !wanted() {
@@ -40,7 +42,10 @@ impl Recipe {
             let n = asked.len();
             let source = rng.as_mut().map_or(key.into(), Source::Mt19937);
             let mut image = images.index_axis_mut(Axis(0), n);
-            self.transform.apply(source, sample.image.view(), image.view_mut());
+            match (self.dataset.floats(row as usize), transform.on_floats()) {
+                (Some(from), Some(floats)) => floats.apply(source, from, image.view_mut()),
+                _ => transform.apply(source, sample.image.view(), image.view_mut()),
+            }
             self.dataset.target(row as usize, image.view(), targets.row_mut(n));
             if let (Some(into), Some(all)) = (&mut *weights, self.dataset.weights()) {
                 into[n] = all[row as usize];

@@ -7,7 +7,7 @@
 //! Reference    tf_keras 2.21, `callbacks.CSVLogger`
 //! ```
 
-use crate::{Callback, CallbackState, Control, Error, Run, write_beside};
+use crate::{Callback, Control, Error, Run, State, write_beside};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -51,6 +51,10 @@ impl CSVLogger {
 }
 
 impl Callback for CSVLogger {
+    fn description(&self) -> String {
+        format!("CSVLogger {{ append: {} }}", self.append)
+    }
+
     fn fit_start(&mut self) -> Result<(), Error> {
         self.before.clear();
         if self.append && self.path.exists() {
@@ -77,11 +81,11 @@ impl Callback for CSVLogger {
         })?)
     }
 
-    fn state(&self) -> CallbackState {
-        CallbackState { values: self.before.clone().into(), tensors: Vec::new() }
+    fn state(&self) -> State {
+        State { values: self.before.clone().into(), tensors: Vec::new() }
     }
 
-    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+    fn restore(&mut self, state: State) -> Result<(), serde_json::Error> {
         self.before = serde_json::from_value(state.values)?;
         Ok(())
     }

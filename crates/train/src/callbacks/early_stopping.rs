@@ -13,7 +13,7 @@
 use super::monitor::Monitor;
 use crate::exact::Exact;
 use crate::history::Mode;
-use crate::{Callback, CallbackState, Control, Error, Run};
+use crate::{Callback, Control, Error, Run, State};
 use gradus_tensor::{Fields, Path, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,14 @@ struct Remembered {
 }
 
 impl Callback for EarlyStopping {
+    fn description(&self) -> String {
+        let Self { monitor, patience, baseline, start_from_epoch, restore_best_weights, .. } = self;
+        format!(
+            "EarlyStopping {{ {monitor:?}, patience: {patience}, baseline: {baseline:?}, \
+             start_from_epoch: {start_from_epoch}, restore_best_weights: {restore_best_weights} }}"
+        )
+    }
+
     fn fit_start(&mut self) -> Result<(), Error> {
         self.wait = 0;
         self.best = None;
@@ -186,14 +194,14 @@ impl Callback for EarlyStopping {
         Ok(())
     }
 
-    fn state(&self) -> CallbackState {
+    fn state(&self) -> State {
         let best = self.best.map(|(epoch, value)| (epoch, Exact(value)));
         let values = serde_json::to_value(Remembered { wait: self.wait, best });
         let tensors = self.best_weights.clone().unwrap_or_default();
-        CallbackState { values: values.expect("plain values"), tensors }
+        State { values: values.expect("plain values"), tensors }
     }
 
-    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+    fn restore(&mut self, state: State) -> Result<(), serde_json::Error> {
         let Remembered { wait, best } = serde_json::from_value(state.values)?;
         self.wait = wait;
         self.best = best.map(|(epoch, Exact(value))| (epoch, value));

@@ -13,7 +13,7 @@ use super::monitor::Monitor;
 use super::template::Template;
 use crate::exact::Exact;
 use crate::history::Mode;
-use crate::{Callback, CallbackState, Control, Error, Run};
+use crate::{Callback, Control, Error, Run, State};
 
 /// Keras's `ModelCheckpoint`.
 ///
@@ -92,13 +92,10 @@ impl ModelCheckpoint {
     }
 
     /// Saves every `steps` steps, counted over all epochs, instead of after each epoch: Keras's
-    /// `save_freq`. The figures are then those of the epoch so far.
-    ///
-    /// # Panics
-    /// If that is 0.
+    /// `save_freq`. The figures are then those of the epoch so far. Every 0 steps is an error of
+    /// [`Model::fit`](crate::Model::fit).
     #[must_use]
     pub fn save_freq(mut self, steps: u64) -> Self {
-        assert!(steps > 0, "a model cannot be saved every 0 steps");
         self.every_steps = Some(steps);
         self
     }
@@ -151,9 +148,20 @@ fn error(reason: String) -> Error {
 }
 
 impl Callback for ModelCheckpoint {
+    fn description(&self) -> String {
+        let Self { monitor, save_best_only, every_steps, threshold, .. } = self;
+        format!(
+            "ModelCheckpoint {{ {monitor:?}, save_best_only: {save_best_only}, save_freq: \
+             {every_steps:?}, initial_value_threshold: {threshold:?} }}"
+        )
+    }
+
     fn fit_start(&mut self) -> Result<(), Error> {
         self.best = None;
-        Ok(())
+        match self.every_steps {
+            Some(0) => Err(error("save_freq is 0 steps: give 1 or more".to_owned())),
+            _ => Ok(()),
+        }
     }
 
     fn step_end(&mut self, run: &Run<'_>, control: &mut Control) -> Result<(), Error> {
@@ -170,12 +178,12 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn state(&self) -> CallbackState {
+    fn state(&self) -> State {
         let values = serde_json::to_value(self.best.map(Exact)).expect("a plain value");
-        CallbackState { values, tensors: Vec::new() }
+        State { values, tensors: Vec::new() }
     }
 
-    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+    fn restore(&mut self, state: State) -> Result<(), serde_json::Error> {
         let best: Option<Exact> = serde_json::from_value(state.values)?;
         self.best = best.map(|Exact(best)| best);
         Ok(())

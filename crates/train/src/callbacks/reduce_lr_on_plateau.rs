@@ -13,7 +13,7 @@
 use super::monitor::Monitor;
 use crate::exact::Exact;
 use crate::history::Mode;
-use crate::{Callback, CallbackState, Control, Error, Run};
+use crate::{Callback, Control, Error, Run, State};
 use serde::{Deserialize, Serialize};
 
 /// Keras's `ReduceLROnPlateau`.
@@ -132,6 +132,14 @@ struct Remembered {
 }
 
 impl Callback for ReduceLROnPlateau {
+    fn description(&self) -> String {
+        let Self { monitor, factor, patience, cooldown, min_lr, .. } = self;
+        format!(
+            "ReduceLROnPlateau {{ {monitor:?}, factor: {factor}, patience: {patience}, cooldown: \
+             {cooldown}, min_lr: {min_lr} }}"
+        )
+    }
+
     fn fit_start(&mut self) -> Result<(), Error> {
         (self.wait, self.cooling) = (0, 0);
         self.best = None;
@@ -157,13 +165,13 @@ impl Callback for ReduceLROnPlateau {
         Ok(())
     }
 
-    fn state(&self) -> CallbackState {
+    fn state(&self) -> State {
         let (best, wait, cooling) = (self.best.map(Exact), self.wait, self.cooling);
         let values = serde_json::to_value(Remembered { best, wait, cooling });
-        CallbackState { values: values.expect("plain values"), tensors: Vec::new() }
+        State { values: values.expect("plain values"), tensors: Vec::new() }
     }
 
-    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+    fn restore(&mut self, state: State) -> Result<(), serde_json::Error> {
         let Remembered { best, wait, cooling } = serde_json::from_value(state.values)?;
         (self.best, self.wait, self.cooling) = (best.map(|Exact(best)| best), wait, cooling);
         Ok(())

@@ -20,7 +20,7 @@ mod histogram;
 mod log_file;
 mod pictures;
 
-use crate::{Callback, CallbackState, Control, Error, Run};
+use crate::{Callback, Control, Error, Run, State};
 use event::Summary;
 use gradus_tensor::{Fields as _, Path as Name};
 use log_file::{Failed, LogFile, wall_time};
@@ -202,6 +202,14 @@ fn histograms(run: &Run<'_>, events: &mut Events, control: &mut Control) {
 }
 
 impl Callback for TensorBoard {
+    fn description(&self) -> String {
+        let Self { histogram_freq, update_freq, write_graph, batch_images, .. } = self;
+        format!(
+            "TensorBoard {{ histogram_freq: {histogram_freq}, update_freq: {update_freq}, \
+             write_graph: {write_graph}, batch_images: {batch_images} }}"
+        )
+    }
+
     fn fit_start(&mut self) -> Result<(), Error> {
         self.written = Written::nothing();
         Ok(())
@@ -248,12 +256,12 @@ impl Callback for TensorBoard {
         self.written.validation.sync(&self.log_dir.join("validation")).map_err(error)
     }
 
-    fn state(&self) -> CallbackState {
+    fn state(&self) -> State {
         let values = serde_json::to_value(&self.written).expect("plain values");
-        CallbackState { values, tensors: Vec::new() }
+        State { values, tensors: Vec::new() }
     }
 
-    fn restore(&mut self, state: CallbackState) -> Result<(), serde_json::Error> {
+    fn restore(&mut self, state: State) -> Result<(), serde_json::Error> {
         let written: Written = serde_json::from_value(state.values)?;
         if ![&written.train, &written.validation].into_iter().all(LogFile::is_named_well) {
             return Err(serde_json::Error::custom("the name of a file of events is none"));
