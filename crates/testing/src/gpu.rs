@@ -20,8 +20,22 @@ pub fn gpu() -> Option<Gpu> {
     Some(Gpu::open(0).expect("a device that opened before"))
 }
 
+/// The same, if it has tensor cores that round to tf32 and bf16; none, saying so, before 8.0.
+#[must_use]
+pub fn gpu_with_tensor_cores() -> Option<Gpu> {
+    let found = gpu()?;
+    if found.compute_capability() < (8, 0) {
+        say(&format!("skipped: {} is of compute capability before 8.0", found.name()));
+        return None;
+    }
+    Some(found)
+}
+
 /// An emulated device of that compute capability, for good: for a test that has a process of its own.
 /// None, saying why, where there is a real one or none is emulated.
+///
+/// # Panics
+/// If the device is refused then.
 #[must_use]
 pub fn older_gpu(capability: (i32, i32)) -> Option<Gpu> {
     let found = gpu()?;

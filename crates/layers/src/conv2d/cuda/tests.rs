@@ -9,7 +9,7 @@ use crate::{Activation, Conv2D, Padding};
 use gradus_tensor::gpu::Gpu;
 use gradus_tensor::ndarray::Array4;
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
-use gradus_testing::{Cases, Tolerance, assert_close, gpu};
+use gradus_testing::{Cases, Tolerance, assert_close, gpu, gpu_with_tensor_cores};
 
 /// What the kernels make of the arrays, of scratch that holds NaN.
 pub(in crate::conv2d) fn by_kernels(
@@ -181,7 +181,7 @@ fn tensor_cores_make_the_products_of_rounded_numbers() {
 
 #[test]
 fn tensor_cores_round_to_nearest_and_give_the_same_bits_again() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = gpu_with_tensor_cores() else { return };
     for (case, g) in every_rounded_tile().into_iter().enumerate() {
         let arrays = Arrays::random(&g, &mut Cases::new("conv2d rounded tiles", case as u32));
         let exact = arrays.in_f64().by_definition(&g);

@@ -7,7 +7,7 @@ use crate::{Activation, Dense};
 use gradus_tensor::gpu::Gpu;
 use gradus_tensor::ndarray::Array2;
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
-use gradus_testing::{Cases, Tolerance, assert_close, gpu};
+use gradus_testing::{Cases, Tolerance, assert_close, gpu, gpu_with_tensor_cores};
 
 /// What the kernels make of the case, with scratch that holds NaN.
 fn by_kernels(gpu: &Gpu, precision: Precision, case: &Case) -> Results {
@@ -108,7 +108,7 @@ fn kinds(precision: Precision, all: &[[usize; 3]]) -> Vec<(usize, usize, u32, bo
 
 #[test]
 fn tensor_cores_make_the_products_of_rounded_numbers() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = gpu_with_tensor_cores() else { return };
     let all = [[17, 560, 68], [130, 36, 132], [600, 132, 8], [40, 16, 544]];
     for precision in [Precision::Tf32, Precision::Bf16] {
         for (number, extents) in all.into_iter().enumerate() {
