@@ -64,7 +64,7 @@ fn unsafe_code_stays_in_its_rooms() {
             || path.contains("/cuda/")
             || path.ends_with("layers/src/matmul.rs")
             || path.ends_with("tests/no_alloc.rs")
-            || path.ends_with("tests/hostile.rs")
+            || path.ends_with("tests/counting/mod.rs")
             || path.ends_with("tests/tidy.rs")
     };
     let keyword = concat!("unsafe", " ");
