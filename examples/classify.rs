@@ -88,7 +88,8 @@ fn open(args: &Args) -> Result<Classifier> {
     let context = Context::new(args.device.parse()?, 0);
     let hint =
         "`cargo run --release --example dogs_vs_cats` trains a model and saves it as models/1";
-    let mut model = Model::load(&args.model, context).map_err(|error| anyhow!("{error}\n{hint}"))?;
+    let mut model =
+        Model::load(&args.model, context).map_err(|error| anyhow!("{error}\n{hint}"))?;
     model.fold_batch_normalization();
     Ok(Classifier::new(model))
 }
