@@ -1,4 +1,5 @@
 // Everything in reduce.cuh and philox.cuh, by shuffles; and a scatter by atomics, whose graph is replayed.
+#include "columns.cuh"
 #include "prelude.cuh"
 #include "philox.cuh"
 #include "reduce.cuh"
@@ -30,6 +31,17 @@ extern "C" __global__ void emu_fold_f32(const float* __restrict__ x, double* __r
     for (int i = 0; i < 6; ++i) out[i] = all[i];
     out[6] = again;
     out[7] = most_again;
+}
+
+// What the strands of each lane have, their numbers in the block, folded twice: each call follows the other
+// directly. out[2][lanes]. One block of COLUMN_THREADS.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS) emu_fold_strands(float* __restrict__ out, int lanes) {
+    const Strand me(lanes);
+    const auto add = [](float a, float b) { return a + b; };
+    const float once = fold_strands((float)threadIdx.x, lanes, add), again = fold_strands((float)threadIdx.x, lanes, add);
+    if (me.strand != 0) return;
+    out[me.lane] = once;
+    out[lanes + me.lane] = again;
 }
 
 // The 4n words of the counters (0, 0, 0, i), by way of dynamic shared memory.

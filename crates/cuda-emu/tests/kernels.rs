@@ -92,6 +92,26 @@ fn moments_by_chan_are_right_and_the_same_under_every_schedule() {
 }
 
 #[test]
+fn strands_of_columns_are_folded_again_and_again() {
+    for schedule in Schedule::several().into_iter().chain([Schedule::checked()]) {
+        let Some(device) = device(schedule) else { return };
+        let f = device.function("emu_fold_strands");
+        for lanes in [1usize, 4, 32] {
+            let mut out = device.stream.alloc_zeros::<f32>(2 * lanes).unwrap();
+            let mut launch = device.stream.launch_builder(&f);
+            let count = lanes as i32;
+            launch.arg(&mut out).arg(&count);
+            // SAFETY: the arguments are the kernel's.
+            unsafe { launch.launch(config(1, 256)) }.unwrap();
+            let found = device.stream.clone_dtoh(&out).unwrap();
+            let sum = |lane: usize| (lane..256).step_by(lanes).sum::<usize>() as f32;
+            let expected: Vec<f32> = (0..2 * lanes).map(|i| sum(i % lanes)).collect();
+            assert_eq!(found, expected, "{schedule:?}, {lanes} lanes");
+        }
+    }
+}
+
+#[test]
 fn sums_and_maxima_of_a_block_are_right() {
     let x = numbers(1000, 4);
     for schedule in Schedule::several() {

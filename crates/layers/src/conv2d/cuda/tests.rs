@@ -271,6 +271,35 @@ fn relu_in_the_epilogue_lets_nan_through() {
 }
 
 #[test]
+fn a_lost_number_reaches_what_it_is_part_of_and_nothing_else() {
+    let Some(gpu) = gpu() else { return };
+    for case in 0..20 {
+        let mut cases = Cases::new("conv2d lost", case);
+        let g = random_geometry(&mut cases);
+        // A lost dz makes a sum over zeros of the padding NaN or not: the weights' is not looked at.
+        let [mut of_x, mut of_dz] = [0, 1].map(|_| Arrays::random(&g, &mut cases));
+        for array in [&mut of_x.x, &mut of_dz.dz] {
+            let at = cases.extent(0, array.len() - 1);
+            array.as_slice_mut().unwrap()[at] = f32::NAN;
+        }
+        let [from_x, from_dz] = [&of_x, &of_dz].map(|arrays| arrays.in_f64().by_definition(&g));
+        for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+            let what = format!("case {case}, {precision:?}, {g:?}");
+            let [of_x, of_dz] =
+                [&of_x, &of_dz].map(|arrays| by_kernels(&gpu, precision, &g, arrays));
+            for (name, actual, expected) in [
+                ("z", of_x.z, &from_x.z),
+                ("dkernel", of_x.dkernel, &from_x.dkernel),
+                ("dx", of_dz.dx, &from_dz.dx),
+            ] {
+                let (actual, expected) = (actual.mapv(f32::is_nan), expected.mapv(f64::is_nan));
+                assert!(actual == expected, "{name}, {what}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_layer_on_a_gpu_is_the_layer_on_the_cpu() {
     let x = Shape::new(&[3, 9, 8, 6]);
     let layer = || Conv2D::new(8, 3).padding(Padding::Same);
