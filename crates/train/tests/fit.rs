@@ -1,6 +1,5 @@
 //! The arguments of `fit` and the callbacks, on a network of one layer.
 
-use gradus_data::Source;
 use gradus_layers::{
     Activation, CategoricalCrossentropy, Concatenate, Conv2D, Dense, Flatten, Residual, Sequential,
 };
@@ -12,9 +11,9 @@ use gradus_train::metrics::{
 };
 use gradus_train::{
     Batch, Batches, CSVLogger, Callback, Checkpoint, CheckpointError, Control, Error, Fit, History,
-    LearningRateScheduler, Mixed, Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
+    LearningRateScheduler, Model, ModelCheckpoint, Run, TerminateOnNaN, Verbosity,
 };
-use ndarray::{Array2, Array4, ArrayViewMut1, ArrayViewMut2, ArrayViewMut4, s};
+use ndarray::{Array2, Array4, s};
 
 /// Eight images of one pixel in batches of three; the class is whether the pixel is bright.
 struct Pixels {
@@ -475,30 +474,4 @@ fn a_profile_has_a_row_for_each_layer_and_what_else_takes_time() {
     );
     assert!(text.lines().nth(2).unwrap().contains("GFLOP/s"), "{text}");
     assert!(text.ends_with("6 steps"), "{text}");
-}
-
-#[test]
-fn batches_can_be_changed_on_their_way() {
-    let mut seen = Vec::new();
-    let trained = |seen: Option<&mut Vec<(u32, u32, usize)>>| {
-        let (mut model, mut pixels) = (model(), Pixels::new());
-        let history = match seen {
-            None => model.fit(&mut pixels, quiet(2, Vec::new())),
-            Some(seen) => {
-                let negative = |source: Source<'_>,
-                                mut images: ArrayViewMut4<'_, f32>,
-                                _: ArrayViewMut2<'_, f32>,
-                                _: Option<ArrayViewMut1<'_, f32>>| {
-                    let Source::Key(key) = source else { unreachable!("a batch has a key") };
-                    seen.push((key.epoch, key.index, images.dim().0));
-                    images.mapv_inplace(|pixel| -pixel);
-                };
-                let mut mixed = Mixed::new(&mut pixels, negative);
-                model.fit(&mut mixed, quiet(2, Vec::new()))
-            }
-        };
-        history.unwrap().last("loss").unwrap()
-    };
-    assert_ne!(trained(None), trained(Some(&mut seen)));
-    assert_eq!(seen, [(0, 0, 3), (0, 1, 3), (0, 2, 2), (1, 0, 3), (1, 1, 3), (1, 2, 2)]);
 }

@@ -1,10 +1,12 @@
 //! Batches that are mixed on their way, of data of which not every image can be read.
 
 use gradus_data::ndarray::{
-    ArrayView3, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4,
+    Array4, ArrayView3, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4,
 };
-use gradus_data::{BadImages, DataLoader, Dataset, Error, Sample, Source, flow};
-use gradus_layers::{Activation, Dense, Flatten, Sequential, SparseCategoricalCrossentropy};
+use gradus_data::{BadImages, DataLoader, Dataset, Error, InMemory, Sample, Source, flow};
+use gradus_layers::{
+    Activation, CategoricalCrossentropy, Dense, Flatten, Sequential, SparseCategoricalCrossentropy,
+};
 use gradus_optim::RMSprop;
 use gradus_tensor::{Context, Device};
 use gradus_train::{Batches, Error as Fault, Fit, Mixed, Model, Verbosity};
@@ -121,6 +123,38 @@ fn a_batch_has_the_same_step_wherever_the_epoch_is_taken_up() {
         let rest = steps(done);
         assert_eq!(rest, whole[whole.len() - rest.len()..], "taken up at {done}");
     }
+}
+
+#[test]
+fn batches_can_be_changed_on_their_way() {
+    let mut seen = Vec::new();
+    let trained = |seen: Option<&mut Vec<(u32, u32, usize)>>| {
+        let images = Array4::from_shape_fn((8, 1, 1, 1), |(i, ..)| (i % 2) as u8);
+        let images = InMemory::new(images, vec![0, 1, 0, 1, 0, 1, 0, 1], &["a", "b"]).unwrap();
+        let mut pixels = flow(images).batch_size(3).shuffle(false).workers(0).open().unwrap();
+        let network =
+            Sequential::new().add(Flatten).add(Dense::new(2).activation(Activation::Softmax));
+        let mut model = Model::build(network, [1, 1, 1], Context::new(Device::Cpu, 1), 7).unwrap();
+        model.compile(RMSprop::new(), CategoricalCrossentropy::new()).unwrap();
+        let fit = Fit { epochs: 2, verbose: Verbosity::Silent, ..Fit::default() };
+        let history = match seen {
+            None => model.fit(&mut pixels, fit),
+            Some(seen) => {
+                let negative = |source: Source<'_>,
+                                mut x: Images<'_>,
+                                _: Targets<'_>,
+                                _: Option<Weights<'_>>| {
+                    let Source::Key(key) = source else { unreachable!("a batch has a key") };
+                    seen.push((key.epoch, key.index, x.dim().0));
+                    x.mapv_inplace(|pixel| -pixel);
+                };
+                model.fit(&mut Mixed::new(&mut pixels, negative), fit)
+            }
+        };
+        history.unwrap().last("loss").unwrap()
+    };
+    assert_ne!(trained(None), trained(Some(&mut seen)));
+    assert_eq!(seen, [(0, 0, 3), (0, 1, 3), (0, 2, 2), (1, 0, 3), (1, 1, 3), (1, 2, 2)]);
 }
 
 /// Four images of one pixel in one batch, of classes 0 and 2 in turn, and the error of a fit whose
