@@ -18,7 +18,7 @@ use clap::Parser;
 use gradus::prelude::*;
 use gradus::tensor::ndarray::Array3;
 use gradus::train::plot::{Card, contact_sheet};
-use gradus::train::{Answer, Classifier, ConfusionMatrix, write_beside};
+use gradus::train::{Answer, Classifier, ConfusionMatrix, Progress, Verbosity, write_beside};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -73,8 +73,24 @@ fn main() -> Result<()> {
     let classes = classifier.model().classes().to_vec();
     ensure!(!classes.is_empty(), "{} does not know the names of its classes", args.model.display());
     let folder = args.csv.parent().unwrap_or(Path::new(""));
+    let (rows, failed) = ask(&args, &frame, &mut classifier, folder)?;
+    ensure!(!rows.is_empty(), "there is no image to evaluate on in {}", args.csv.display());
+    report(&args, &classes, &rows, &mut classifier, folder)?;
+    ensure!(failed == 0, "{failed} of {} files could not be read", frame.len());
+    Ok(())
+}
 
+/// What the model says of each row, and how many files could not be read.
+fn ask(
+    args: &Args,
+    frame: &Manifest,
+    classifier: &mut Classifier,
+    folder: &Path,
+) -> Result<(Vec<Row>, usize)> {
+    let classes = classifier.model().classes().to_vec();
     let (mut rows, mut failed) = (Vec::new(), 0);
+    let mut progress = Progress::new(1, Verbosity::Auto);
+    progress.start_pass(frame.len());
     let labels = frame.column(&args.y_col)?;
     for (i, (file, label)) in frame.column(&args.x_col)?.zip(labels).enumerate() {
         let actual = classes.iter().position(|class| class == label).with_context(|| {
@@ -84,15 +100,14 @@ fn main() -> Result<()> {
         match classifier.predict(folder.join(file)) {
             Ok(answer) => rows.push(Row { file: file.to_owned(), actual, answer }),
             Err(error) => {
-                eprintln!("{error}");
+                progress.message(&error.to_string());
                 failed += 1;
             }
         }
+        progress.step(1, || []);
     }
-    ensure!(!rows.is_empty(), "there is no image to evaluate on in {}", args.csv.display());
-    report(&args, &classes, &rows, &mut classifier, folder)?;
-    ensure!(failed == 0, "{failed} of {} files could not be read", frame.len());
-    Ok(())
+    progress.end_epoch(&[]);
+    Ok((rows, failed))
 }
 
 fn report(
