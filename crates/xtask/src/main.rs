@@ -7,6 +7,7 @@ mod bench_gpu;
 mod cuda;
 mod interop;
 mod neon;
+mod packages;
 mod ptx;
 mod rivals;
 mod vectors;
@@ -76,7 +77,7 @@ fn check() -> Result<()> {
     other_machines()?;
     neon::check()?;
     interop::check()?;
-    packages()?;
+    packages::check()?;
     say(&format!("all checks passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
 }
@@ -95,13 +96,6 @@ fn other_machines() -> Result<()> {
         "--package=gradus-augment",
     ];
     cargo(&[&["check", "--target", "wasm32-unknown-unknown"], &SMALL[..]].concat(), &[])
-}
-
-/// Each crate builds from its package, with nothing of the workspace beside it.
-fn packages() -> Result<()> {
-    const UNPUBLISHED: [&str; 3] = ["gradus-testing", "gradus-cuda-emu", "gradus-xtask"];
-    let excluded: Vec<&str> = UNPUBLISHED.iter().flat_map(|name| ["--exclude", name]).collect();
-    cargo(&[&["package", "--workspace", "--allow-dirty", "--quiet"], &excluded[..]].concat(), &[])
 }
 
 /// All that `cargo fmt` finds, and the rooms of the layers: they are declared by a macro, behind
