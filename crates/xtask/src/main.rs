@@ -21,6 +21,7 @@ cargo xtask check    format, lints, tests and documentation: all that CI runs
 cargo xtask fmt      formats everything, the rooms of the layers too
 cargo xtask vectors  counts the vector instructions of the hot loops, a part of check
 cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
+cargo xtask packages builds each crate from its package, a part of check
 cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside them; with --check
                      all of them, to compare: a part of check
 cargo xtask interop  onnxruntime on networks with every layer, a part of check
@@ -39,6 +40,7 @@ fn main() -> Result<()> {
         Some("bench-gpu") => bench_gpu::main(std::env::args().skip(2)),
         Some("fmt") => format(&[]),
         Some("neon") => neon::check(),
+        Some("packages") => packages::check(),
         Some("ptx") => ptx::run(std::env::args().skip(2)),
         Some("vectors") => vectors::check(),
         Some("interop") => interop::check(),
