@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo xtask full cuda                 every schedule, every mutant, and a dated table in docs/cuda
-//! cargo xtask full cuda --only WORD     the mutants that have the word in their file or their bug
+//! cargo xtask full cuda --only TEXT     the mutants that have the text in their file or their bug
 //! ```
 //!
 //! First all tests of kernels run on the emulated device under each of its schedules. Then the bugs
@@ -30,9 +30,10 @@ const SCHEDULES: [&str; 6] = ["0", "checked", "1", "2", "3", "4"];
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask full cuda")]
 struct Args {
-    /// Plants only the bugs whose file or line has this word, and writes no table
-    #[arg(long, value_name = "WORD")]
-    only: Option<String>,
+    /// Plants only the bugs whose file or line has this text, and writes no table; may be said more
+    /// than once
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
 }
 
 /// All tests under one schedule, on the kernels as they are.
@@ -53,12 +54,12 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
     let name = "cargo xtask full cuda".to_owned();
     let Args { only } = Args::parse_from(std::iter::once(name).chain(words));
     let (start, scratch) = (Instant::now(), std::path::absolute(target().join("cuda-mutants"))?);
-    let mutants = mutants::all(only.as_deref())?;
+    let mutants = mutants::all(&only)?;
     let suite = Suite::build(&scratch)?;
     let emulator = Emulator::new(scratch)?;
-    let baselines = match only {
-        Some(_) => Vec::new(),
-        None => baselines(&suite, &emulator)?,
+    let baselines = match only.is_empty() {
+        false => Vec::new(),
+        true => baselines(&suite, &emulator)?,
     };
     let mut verdicts = Vec::new();
     let count = mutants.len();
@@ -71,7 +72,7 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
         say(&format!("[{}/{count}] {}: {} <- {by}", i + 1, mutant.file, mutant.bug));
         verdicts.push(Verdict { mutant, noticed });
     }
-    if only.is_none() {
+    if only.is_empty() {
         report::write(&baselines, &verdicts, start.elapsed())?;
     }
     let missed = verdicts.iter().filter(|verdict| verdict.noticed.is_none()).count();

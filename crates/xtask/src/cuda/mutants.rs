@@ -18,13 +18,14 @@ pub(super) struct Mutant {
     pub(super) new: String,
 }
 
-/// Those of the list that have the word in their file or their bug.
-pub(super) fn all(word: Option<&str>) -> Result<Vec<Mutant>> {
+/// Those of the list that have one of the texts in their file or their bug; all for no texts.
+pub(super) fn all(only: &[String]) -> Result<Vec<Mutant>> {
     let text = fs::read_to_string(LIST).with_context(|| LIST.to_owned())?;
     let mut mutants = parse(&text)?;
-    if let Some(word) = word {
-        mutants.retain(|mutant| mutant.file.contains(word) || mutant.bug.contains(word));
-    }
+    let wanted = |mutant: &Mutant, text: &String| {
+        mutant.file.contains(text.as_str()) || mutant.bug.contains(text.as_str())
+    };
+    mutants.retain(|mutant| only.is_empty() || only.iter().any(|text| wanted(mutant, text)));
     if mutants.is_empty() {
         bail!("{LIST} has no such mutant");
     }
