@@ -1,6 +1,10 @@
 """Holds every ONNX file under a folder against what gradus answered: `check_layers.py CASES`.
 
-Needs onnx, onnxruntime and numpy. The last line is the largest difference; it fails above 1e-5.
+Beside them the SavedModels are read with TensorFlow's own messages, which the tensorboard package
+brings along without TensorFlow: every field has to be known, and the graph has to hang together.
+
+Needs onnx, onnxruntime, numpy and tensorboard. The last line is the largest difference; it fails
+above 1e-5.
 """
 import pathlib
 import sys
@@ -8,6 +12,9 @@ import sys
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+from tensorboard.compat.proto import meta_graph_pb2
 
 LIMIT = 1e-5
 
@@ -30,7 +37,75 @@ def answers(path, x):
     return whole
 
 
+def meta_graph(path):
+    """The one MetaGraphDef of a SavedModel, whose two fields are a version and a list of these."""
+    data, at, graphs = path.read_bytes(), 0, []
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        field = varint()
+        if field == 1 << 3:
+            assert varint() == 1, f"{path}: the schema's version"
+            continue
+        assert field == 2 << 3 | 2, f"{path}: an unknown field {field >> 3}"
+        length = varint()
+        graphs.append(meta_graph_pb2.MetaGraphDef.FromString(data[at:at + length]))
+        at += length
+    assert len(graphs) == 1, f"{path}: {len(graphs)} graphs"
+    return graphs[0]
+
+
+def expect_known(message, path):
+    """No field anywhere that TensorFlow does not know."""
+    assert not len(UnknownFieldSet(message)), f"{path}: unknown fields in {type(message).__name__}"
+    for field, value in message.ListFields():
+        values = value.values() if hasattr(value, "values") else value
+        for inner in [values] if isinstance(values, (Message, bytes, str)) else \
+                values if hasattr(values, "__iter__") else []:
+            if isinstance(inner, Message):
+                expect_known(inner, path)
+
+
+def check_saved_model(path):
+    """Tags, signature, and a graph whose edges end at nodes."""
+    graph = meta_graph(path)
+    expect_known(graph, path)
+    assert list(graph.meta_info_def.tags) == ["serve"], f"{path}: {graph.meta_info_def.tags}"
+    nodes = {node.name: node for node in graph.graph_def.node}
+    assert len(nodes) == len(graph.graph_def.node) > 0, f"{path}: two nodes of one name"
+    of = lambda name: name.lstrip("^").split(":")[0]
+    signature = graph.signature_def["serving_default"]
+    assert signature.inputs and signature.outputs, f"{path}: no inputs or outputs"
+    for tensor in [*signature.inputs.values(), *signature.outputs.values()]:
+        assert of(tensor.name) in nodes, f"{path}: no {tensor.name}"
+    for node in nodes.values():
+        for name in node.input:
+            assert of(name) in nodes, f"{path}: {node.name} reads {name}, which is not there"
+        if node.op == "Const":
+            tensor = node.attr["value"].tensor
+            count = int(np.prod([dim.size for dim in tensor.tensor_shape.dim]))
+            assert tensor.dtype == node.attr["dtype"].type, f"{path}: {node.name}"
+            if tensor.tensor_content:
+                assert len(tensor.tensor_content) == 4 * count, f"{path}: {node.name}"
+
+
 def main(cases):
+    saved_models = sorted(cases.glob("*/*/saved_model.pb")) + sorted(cases.glob("*/*/*/saved_model.pb"))
+    for path in saved_models:
+        check_saved_model(path)
+    print(f"{len(saved_models)} SavedModels have only fields that TensorFlow knows")
+    if not saved_models:
+        return 1
     worst, count = 0.0, 0
     for folder in sorted(p.parent for p in cases.glob("*/x.npy")):
         x, y = np.load(folder / "x.npy"), np.load(folder / "y.npy")

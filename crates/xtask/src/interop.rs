@@ -4,7 +4,7 @@
 //! cargo xtask full interop                     everyone, and a dated table in docs/interop
 //! cargo xtask full interop --torch PYTHON      with a Python that has PyTorch: none is set up
 //! cargo xtask full interop --no-torch          without PyTorch's part of the table
-//! cargo xtask interop                          onnxruntime alone, a part of check
+//! cargo xtask interop                          onnxruntime and TensorFlow's messages, a part of check
 //! ```
 //!
 //! The programs are Python's, in environments under `target/interop`, with the releases that
@@ -21,6 +21,8 @@ use std::process::Command;
 const FOLDER: &str = "tests/interop";
 /// What is installed without what it asks for.
 const ALONE: &str = "tf_keras==2.21.0";
+/// For the part of check: TensorFlow's messages.
+const MESSAGES: &str = "tensorboard==2.21.0";
 
 /// What can be asked for.
 #[derive(Debug, Parser)]
@@ -82,7 +84,7 @@ fn torch(args: &Args) -> Result<Option<PathBuf>> {
 
 /// onnxruntime, on the small networks that hold every layer; nothing where it cannot be installed.
 pub(crate) fn check() -> Result<()> {
-    let python = match environment("venv-check", "requirements-check.txt", &[]) {
+    let python = match environment("venv-check", "requirements-check.txt", &[MESSAGES]) {
         Ok(python) => python,
         Err(error) => {
             say(&format!("interop: skipped, it needs Python with onnxruntime: {error:#}"));
