@@ -68,10 +68,11 @@ def meta_graph(path):
 def expect_known(message, path):
     """No field anywhere that TensorFlow does not know."""
     assert not len(UnknownFieldSet(message)), f"{path}: unknown fields in {type(message).__name__}"
-    for field, value in message.ListFields():
-        values = value.values() if hasattr(value, "values") else value
-        for inner in [values] if isinstance(values, (Message, bytes, str)) else \
-                values if hasattr(values, "__iter__") else []:
+    for _, value in message.ListFields():
+        # One message, a map of them, or a sequence; or anything else, which has no fields.
+        several = [value] if isinstance(value, (Message, str, bytes, int, float)) else \
+            [value[key] for key in value] if hasattr(value, "keys") else list(value)
+        for inner in several:
             if isinstance(inner, Message):
                 expect_known(inner, path)
 
