@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     if let Some(profile) = model.profile() {
         println!("\n{profile}\n");
     }
-    let scores = model.evaluate(&mut validation, None)?;
+    let scores = model.evaluate_verbose(&mut validation, None, verbosity(&args))?;
     let report = report(&model, &scores);
     println!("{report}");
     files.push(publish::publish(&args, &model, &files, &report)?);
@@ -198,11 +198,15 @@ fn fit(
             checkpoint: Some(checkpoint),
             // Ctrl-C finishes the step, saves, and says how to go on.
             interrupt: Some(on_signals()?),
-            verbose: if args.quiet { Verbosity::Silent } else { Verbosity::Auto },
+            verbose: verbosity(args),
             ..Fit::default()
         },
     )?;
     Ok(())
+}
+
+fn verbosity(args: &Args) -> Verbosity {
+    if args.quiet { Verbosity::Silent } else { Verbosity::Auto }
 }
 
 /// The history as a table and as the notebook's two plots, and the picture of the model.
