@@ -25,30 +25,14 @@ options = arguments.parse_args()
 os.environ["OMP_NUM_THREADS"] = str(options.threads)
 
 import torch
-from torch import nn
 from torch.nn import functional as F
+
+from pytorch_network import Tutorial
 
 torch.manual_seed(0)
 torch.set_num_threads(options.threads)
 torch.set_num_interop_threads(1)
 FORMAT = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}[options.layout]
-
-
-class Tutorial(nn.Module):
-    """The tutorial's network. Keras's momentum 0.99 is PyTorch's 0.01."""
-
-    def __init__(self):
-        super().__init__()
-        channels = [3, 32, 64, 128]
-        self.blocks = nn.Sequential(*[layer for c, k in zip(channels, channels[1:]) for layer in (
-            nn.Conv2d(c, k, 3), nn.ReLU(), nn.BatchNorm2d(k, eps=1e-3, momentum=0.01),
-            nn.MaxPool2d(2), nn.Dropout(0.25))])
-        self.top = nn.Sequential(
-            nn.Flatten(), nn.Linear(14 * 14 * 128, 512), nn.ReLU(),
-            nn.BatchNorm1d(512, eps=1e-3, momentum=0.01), nn.Dropout(0.5), nn.Linear(512, 2))
-
-    def forward(self, x):
-        return self.top(self.blocks(x))
 
 
 def parameters(model):

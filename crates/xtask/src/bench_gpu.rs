@@ -80,7 +80,7 @@ fn pack(bundle: &Path) -> Result<()> {
         ["test", "--release", "--package=gradus", "--test=cuda"],
     ] {
         let no_run: &[&str] = if arguments[0] == "test" { &["--no-run"] } else { &[] };
-        let made = crate::cuda::suite::artifacts(&[&arguments[..], no_run].concat())?;
+        let made = crate::artifacts(&[&arguments[..], no_run].concat())?;
         let made = made.iter().rev().find(|made| made["executable"].is_string());
         let made = made.with_context(|| format!("cargo makes no program of {arguments:?}"))?;
         let (name, from) = (text(&made["target"]["name"])?, text(&made["executable"])?);
@@ -89,7 +89,7 @@ fn pack(bundle: &Path) -> Result<()> {
         // Debugging information is most of a program; where there is no `strip`, it stays.
         let _ = run("strip", &[&to.display().to_string()], &[]);
     }
-    for script in ["gpu/run.sh", "pytorch_gpu.py"] {
+    for script in ["gpu/run.sh", "pytorch_gpu.py", "pytorch_network.py"] {
         let from = Path::new(FOLDER).join(script);
         fs::copy(&from, bundle.join(from.file_name().context("a file")?))?;
     }

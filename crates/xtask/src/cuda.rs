@@ -13,7 +13,7 @@
 mod emulator;
 mod mutants;
 mod report;
-pub(crate) mod suite;
+mod suite;
 
 use crate::{say, target};
 use anyhow::{Result, bail};

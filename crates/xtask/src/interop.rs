@@ -44,7 +44,7 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
     let python = environment("venv", "requirements.txt", &[ALONE])?;
     let torch = torch(&args)?;
     let cases = export("cases", &[])?;
-    let date = stdout(Command::new("date").args(["-u", "+%F"]))?;
+    let date = crate::today()?;
     let mut text = format!(
         "# Other programs and gradus's files, {date}\n\nWritten by `cargo xtask full interop` \
          ({FOLDER}).\n"

@@ -13,7 +13,7 @@ mod rivals;
 mod vectors;
 
 use anyhow::{Context, Result, bail};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const HELP: &str = "\
@@ -142,6 +142,31 @@ fn run(program: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<()>
     }
     say(&format!("{line}: {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// What cargo says that it has made.
+fn artifacts(arguments: &[&str]) -> Result<Vec<serde_json::Value>> {
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".to_owned());
+    say(&format!("$ cargo {}", arguments.join(" ")));
+    let run = Command::new(cargo)
+        .args(arguments)
+        .args(["--quiet", "--message-format=json"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !run.status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    let lines = String::from_utf8(run.stdout)?;
+    let messages = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
+    Ok(messages
+        .filter(|message: &serde_json::Value| message["reason"] == "compiler-artifact")
+        .collect())
+}
+
+/// Today, for the names of tables: 2026-11-24.
+fn today() -> Result<String> {
+    let run = Command::new("date").args(["-u", "+%F"]).output().context("cannot start date")?;
+    Ok(String::from_utf8(run.stdout)?.trim().to_owned())
 }
 
 #[allow(clippy::print_stdout, reason = "a program for people says what it does")]

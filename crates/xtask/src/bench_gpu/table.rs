@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Measures by table, line and column, in the order in which they came.
 #[derive(Default)]
@@ -37,8 +36,7 @@ pub(super) fn write(results: &Path) -> Result<()> {
         bail!("{} has no measures: see benches/rivals/gpu/run.sh", results.display());
     }
     let machine = fs::read_to_string(results.join("machine.txt")).unwrap_or_default();
-    let date = Command::new("date").args(["-u", "+%F"]).output()?.stdout;
-    let date = String::from_utf8(date)?.trim().to_owned();
+    let date = crate::today()?;
     let path = format!("docs/benchmarks/{date}-gpu");
     fs::write(format!("{path}.jsonl"), all)?;
     fs::write(format!("{path}.md"), measures.text(&date, machine.trim())?)?;

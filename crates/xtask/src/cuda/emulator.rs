@@ -18,7 +18,7 @@ pub(super) struct Emulator {
 impl Emulator {
     /// Compiles the build script.
     pub(super) fn new(scratch: PathBuf) -> Result<Self> {
-        let artifacts = super::suite::artifacts(&["build", "--package=gradus-cuda-emu"])?;
+        let artifacts = crate::artifacts(&["build", "--package=gradus-cuda-emu"])?;
         let is_script = |made: &&serde_json::Value| {
             made["target"]["kind"][0] == "custom-build"
                 && made["manifest_path"].as_str().is_some_and(|path| path.contains(PACKAGE))
@@ -37,9 +37,12 @@ impl Emulator {
     pub(super) fn build(&self, mutant: Option<&Mutant>) -> Result<PathBuf> {
         let (tree, out) = (self.scratch.join("tree"), self.scratch.join("out"));
         for folder in fs::read_dir("crates")? {
-            copy_kernels(&folder?.path().join("src"), &tree)?;
+            let sources = folder?.path().join("src");
+            if sources.is_dir() {
+                copy(&sources, &tree, is_kernel)?;
+            }
         }
-        copy_all(Path::new(PACKAGE), &tree)?;
+        copy(Path::new(PACKAGE), &tree, |_| true)?;
         if let Some(mutant) = mutant {
             mutant.plant(&tree)?;
         }
@@ -67,29 +70,20 @@ impl Emulator {
     }
 }
 
-/// Every `.cu` and `.cuh` below, at the same place of the tree.
-fn copy_kernels(folder: &Path, tree: &Path) -> Result<()> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+/// Every file below that is wanted, at the same place of the tree.
+fn copy(folder: &Path, tree: &Path, wanted: fn(&Path) -> bool) -> Result<()> {
     fs::create_dir_all(tree.join(folder))?;
-    for entry in entries {
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            copy_kernels(&path, tree)?;
-        } else if path.extension().is_some_and(|kind| kind == "cu" || kind == "cuh") {
+            copy(&path, tree, wanted)?;
+        } else if wanted(&path) {
             fs::copy(&path, tree.join(&path))?;
         }
     }
     Ok(())
 }
 
-fn copy_all(folder: &Path, tree: &Path) -> Result<()> {
-    fs::create_dir_all(tree.join(folder))?;
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        match path.is_dir() {
-            true => copy_all(&path, tree)?,
-            false => drop(fs::copy(&path, tree.join(&path))?),
-        }
-    }
-    Ok(())
+fn is_kernel(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "cu" || kind == "cuh")
 }

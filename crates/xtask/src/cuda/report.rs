@@ -4,13 +4,11 @@ use super::{Baseline, Verdict};
 use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 /// Writes it to `docs/cuda`.
 pub(super) fn write(baselines: &[Baseline], verdicts: &[Verdict], took: Duration) -> Result<()> {
-    let date = Command::new("date").args(["-u", "+%F"]).output()?.stdout;
-    let date = String::from_utf8(date)?.trim().to_owned();
+    let date = crate::today()?;
     let path = format!("docs/cuda/{date}-campaign.md");
     fs::write(&path, text(&date, baselines, verdicts, took)?).with_context(|| path.clone())?;
     crate::say(&format!("written to {path}"));

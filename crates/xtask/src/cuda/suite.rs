@@ -1,7 +1,6 @@
 //! The programs that test kernels, run on one emulated driver under one schedule.
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,7 +43,7 @@ impl Suite {
         fs::create_dir_all(scratch)?;
         let mut programs = Vec::new();
         for (package, what, tests) in PROGRAMS {
-            let artifacts = artifacts(&["test", "--no-run", "--package", package, what])?;
+            let artifacts = crate::artifacts(&["test", "--no-run", "--package", package, what])?;
             let made = artifacts.iter().find(|made| made["executable"].is_string());
             let made = made.with_context(|| format!("cargo names no test program of {package}"))?;
             let of = |key: &str| made[key].as_str().map(PathBuf::from);
@@ -125,23 +124,6 @@ fn passed(said: &str) -> usize {
 fn failed(said: &str) -> Option<String> {
     let line = said.lines().find(|line| line.starts_with("test ") && line.ends_with("FAILED"))?;
     Some(line.split(' ').nth(1)?.to_owned())
-}
-
-/// What cargo says that it has made.
-pub(crate) fn artifacts(arguments: &[&str]) -> Result<Vec<Value>> {
-    let cargo = std::env::var("CARGO").unwrap_or("cargo".to_owned());
-    crate::say(&format!("$ cargo {}", arguments.join(" ")));
-    let run = Command::new(cargo)
-        .args(arguments)
-        .args(["--quiet", "--message-format=json"])
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !run.status.success() {
-        bail!("cargo {} failed", arguments.join(" "));
-    }
-    let lines = String::from_utf8(run.stdout)?;
-    let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(messages.filter(|message| message["reason"] == "compiler-artifact").collect())
 }
 
 #[cfg(test)]

@@ -29,11 +29,6 @@ pub(super) fn describe() -> String {
     )
 }
 
-/// The date in UTC.
-pub(super) fn today() -> Result<String> {
-    said(&["date", "-u", "+%F"])
-}
-
 /// The time of day in UTC.
 pub(super) fn now() -> Result<String> {
     said(&["date", "-u", "+%H:%M"])

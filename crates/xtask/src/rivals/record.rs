@@ -71,7 +71,7 @@ impl Rates {
 impl Record {
     /// That of today: the one that is there if it is of this machine, or an empty one.
     pub(super) fn of_today() -> Result<Self> {
-        let (date, machine) = (machine::today()?, machine::describe());
+        let (date, machine) = (crate::today()?, machine::describe());
         let empty = Self { date, machine, rows: Vec::new() };
         let path = empty.path("json");
         let Ok(text) = fs::read(&path) else {
