@@ -70,17 +70,7 @@ pub(crate) fn kernels_agree<L: Layer>(what: &str, layer: impl Fn() -> L, x: Shap
     let mut cases = Cases::new(what, 0);
     let [mut host, mut kernels] =
         [&Device::Cpu, &device].map(|device| Trial::on(device, layer(), x, 2));
-    let mut drawn = Vec::new();
-    host.layer.visit_mut(&mut Path::default(), &mut |path, field| {
-        let value = field.into_value();
-        let mut values = cases.normal(value.len());
-        if path.as_str().ends_with("variance") {
-            values.iter_mut().for_each(|v| *v = 0.5 + v.abs());
-        }
-        value.write(&values);
-        drawn.push(values);
-    });
-    let mut drawn = drawn.into_iter();
+    let mut drawn = draw_fields(&mut host.layer, &mut cases).into_iter();
     kernels.layer.visit_mut(&mut Path::default(), &mut |_, field| {
         field.into_value().write(&drawn.next().expect("the same fields"));
     });
@@ -111,6 +101,21 @@ pub(crate) fn kernels_agree<L: Layer>(what: &str, layer: impl Fn() -> L, x: Shap
         let tolerance = Tolerance::for_reduction(sums);
         assert_close(&format!("{what}: {name}"), actual.slice::<f32>(), &exact, tolerance);
     }
+}
+
+/// Draws all that the layer owns, above 0 where they are variances, and returns it, field by field.
+pub(crate) fn draw_fields(layer: &mut dyn Layer, cases: &mut Cases) -> Vec<Vec<f32>> {
+    let mut drawn = Vec::new();
+    layer.visit_mut(&mut Path::default(), &mut |path, field| {
+        let value = field.into_value();
+        let mut values = cases.normal(value.len());
+        if path.as_str().ends_with("variance") {
+            values.iter_mut().for_each(|v| *v = 0.5 + v.abs());
+        }
+        value.write(&values);
+        drawn.push(values);
+    });
+    drawn
 }
 
 /// A field of a golden case.

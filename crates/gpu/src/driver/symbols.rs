@@ -92,7 +92,7 @@ fn version() -> Result<i32, DriverError> {
     asked.map(|()| version)
 }
 
-fn dotted(version: i32) -> String {
+pub(super) fn dotted(version: i32) -> String {
     format!("{}.{}", version / 1000, version % 1000 / 10)
 }
 

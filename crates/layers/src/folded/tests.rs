@@ -1,39 +1,23 @@
 //! A folded network gives what the network gives, and nothing is folded that would not.
 
+use crate::trial::{Trial, draw_fields};
 use crate::*;
-use gradus_tensor::{Context, Device, Fields, Path, Shape, Spec, Tensor};
+use gradus_tensor::{Device, Shape, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close};
-
-/// The answers of inference.
-fn answers(network: &Sequential, x: &Tensor) -> Tensor {
-    let mut cx = Context::new(x.device(), 1);
-    let plan = network.plan(x.spec(), Mode::Infer).expect("an x that fits");
-    plan.reserve(&mut cx);
-    let mut saved = Saved::allocate(&plan, &cx.device);
-    let mut y = Tensor::zeros(Spec::f32(saved.output()), &cx.device);
-    network.infer(&mut cx, x, &mut y, &mut saved);
-    y.on(&Device::Cpu)
-}
 
 /// Folds the network, whose parameters are random, and holds it against itself, on the CPU and on a
 /// GPU: that many normalizations shall go, that many layers stay.
 fn holds(what: &str, network: fn() -> Sequential, x: [usize; 4], gone: usize, left: usize) {
     for device in std::iter::once(Device::Cpu).chain(gradus_testing::gpu().map(Device::Cuda)) {
-        let (shape, mut cases, mut network) = (Shape::new(&x), Cases::new(what, 0), network());
-        network.build_on(shape, &device, 0).expect("the layers fit");
-        network.visit_mut(&mut Path::default(), &mut |path, field| {
-            let value = field.into_value();
-            let mut values = cases.normal(value.len());
-            if path.as_str().ends_with("variance") {
-                values.iter_mut().for_each(|v| *v = 0.5 + v.abs());
-            }
-            value.write(&values);
-        });
+        let (shape, mut cases) = (Shape::new(&x), Cases::new(what, 0));
+        let mut trial = Trial::on(&device, network(), shape, 1);
+        draw_fields(&mut trial.layer, &mut cases);
         let x = Tensor::from_slice(shape, &cases.normal(shape.len())).on(&device);
-        let expected = answers(&network, &x);
+        let expected = trial.infer(&x).on(&Device::Cpu);
+        let network = &mut trial.layer;
         assert_eq!(network.fold_batch_normalization(), gone, "{what}");
         assert_eq!(network.children().len(), left, "{what}: {:?}", network.children());
-        let actual = answers(&network, &x);
+        let actual = trial.infer(&x).on(&Device::Cpu);
         let expected: Vec<f64> = expected.slice::<f32>().iter().map(|&v| f64::from(v)).collect();
         assert_close(what, actual.slice::<f32>(), &expected, Tolerance::for_reduction(500));
     }
