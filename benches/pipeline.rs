@@ -16,7 +16,7 @@
 
 use gradus::augment::ImageDataGenerator;
 use gradus::data::{
-    Cache, DataLoader, Decoder, Interpolation, Jpeg, Manifest, Transform, flow_from_dataframe,
+    Cache, DataLoader, Decoder, Interpolation, Manifest, Transform, flow_from_dataframe,
 };
 use gradus::random::Key;
 use image::codecs::jpeg::JpegEncoder;
@@ -42,11 +42,9 @@ fn main() {
     );
     let files = files(&folder);
     println!("{} files, {ROUNDS} rounds; median (least to most)", files.len());
-    let [near, fast] = [Jpeg::LikeLibjpeg, Jpeg::Fast];
-    report("flow_from_dataframe", &files, open(&folder, &files, near, None));
-    report("the same with Jpeg::Fast", &files, open(&folder, &files, fast, None));
+    report("flow_from_dataframe", &files, open(&folder, &files, None));
     let cache = Some(Cache::Memory { limit_bytes: usize::MAX });
-    report("the same with a cache in memory", &files, open(&folder, &files, near, cache));
+    report("the same with a cache in memory", &files, open(&folder, &files, cache));
     stages(&files);
 }
 
@@ -62,7 +60,7 @@ fn tutorial() -> impl Transform + use<> {
     builder.build().expect("valid").transform()
 }
 
-fn open(folder: &Path, files: &[PathBuf], jpeg: Jpeg, cache: Option<Cache>) -> DataLoader {
+fn open(folder: &Path, files: &[PathBuf], cache: Option<Cache>) -> DataLoader {
     let name = |file: &PathBuf| file.file_name().unwrap_or_default().display().to_string();
     let row = |file| format!("{0},{1}\n", name(file), &name(file)[..3]);
     let manifest = tempfile::NamedTempFile::new().expect("a file");
@@ -74,7 +72,6 @@ fn open(folder: &Path, files: &[PathBuf], jpeg: Jpeg, cache: Option<Cache>) -> D
         .target_size(SIZE, SIZE)
         .batch_size(15)
         .workers(0)
-        .jpeg(jpeg)
         .transform(tutorial());
     if let Some(cache) = cache {
         flow = flow.cache(cache);
