@@ -18,8 +18,9 @@ pub(super) fn comparisons(tools: &Tools) -> Vec<Comparison> {
         works,
     };
     let keras = tools.pipeline("pipeline/of_keras.py", &[], "");
-    let torchvision = ["tensor", "pil"]
-        .map(|backend| tools.pipeline("pipeline/of_torchvision.py", &["--backend", backend], backend));
+    let torchvision = ["tensor", "pil"].map(|backend| {
+        tools.pipeline("pipeline/of_torchvision.py", &["--backend", backend], backend)
+    });
     let stages = [("decode", 1.0), ("resize", 1.0), ("augment", 1.0)];
     let mut of_keras = vec![work("pipeline", "", 6.0)];
     of_keras.extend(stages.map(|(stage, goal)| work(stage, &format!(", {stage} alone"), goal)));
