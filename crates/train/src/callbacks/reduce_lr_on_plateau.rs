@@ -62,13 +62,10 @@ impl ReduceLROnPlateau {
         self
     }
 
-    /// What the rate is multiplied with.
-    ///
-    /// # Panics
-    /// If it is not in 0..1: the rate would not get smaller.
+    /// What the rate is multiplied with. `fit` refuses one that is not in 0..1: the rate would not
+    /// get smaller.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
-        assert!((0.0..1.0).contains(&factor), "a factor of {factor} does not reduce the rate");
         self.factor = factor;
         self
     }
@@ -141,6 +138,10 @@ impl Callback for ReduceLROnPlateau {
     }
 
     fn fit_start(&mut self) -> Result<(), Error> {
+        if !(0.0..1.0).contains(&self.factor) {
+            let reason = format!("a factor of {} does not reduce the rate", self.factor);
+            return Err(Error::Callback { callback: "ReduceLROnPlateau", reason });
+        }
         (self.wait, self.cooling) = (0, 0);
         self.best = None;
         Ok(())
@@ -175,5 +176,19 @@ impl Callback for ReduceLROnPlateau {
         let Remembered { best, wait, cooling } = serde_json::from_value(state.values)?;
         (self.best, self.wait, self.cooling) = (best.map(|Exact(best)| best), wait, cooling);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_that_reduces_nothing_is_refused_before_the_first_epoch() {
+        for factor in [1.0, 1.5, -0.1, f64::NAN] {
+            let error = ReduceLROnPlateau::default().factor(factor).fit_start().unwrap_err();
+            assert!(error.to_string().contains("does not reduce the rate"), "{error}");
+        }
+        assert!(ReduceLROnPlateau::default().factor(0.0).fit_start().is_ok());
     }
 }
