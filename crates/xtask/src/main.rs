@@ -8,6 +8,7 @@ mod cuda;
 mod interop;
 mod neon;
 mod packages;
+mod percent;
 mod ptx;
 mod rivals;
 mod vectors;
@@ -31,6 +32,7 @@ cargo xtask full     what takes too long for check: full interop loads what grad
                      loads ten thousand mutations of each kind of file; full cuda plants bugs in
                      the kernels and looks whether a test notices, under every schedule
 cargo xtask rivals   measures gradus beside PyTorch, Keras and others (--help tells more)
+cargo xtask percent  what the benches that were run reach of the machine's peaks
 cargo xtask bench-gpu  the same on a GPU; packs a bundle for a machine without Rust
 cargo xtask help     this text";
 
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
         Some("fmt") => format(&[]),
         Some("neon") => neon::check(),
         Some("packages") => packages::check(),
+        Some("percent") => percent::print(std::env::args().skip(2)),
         Some("ptx") => ptx::run(std::env::args().skip(2)),
         Some("vectors") => vectors::check(),
         Some("interop") => interop::check(),
