@@ -14,11 +14,16 @@
 
 mod config;
 mod described;
+mod graph;
 mod group;
 mod h5;
+mod leaves;
 mod load;
+mod options;
+mod order;
 mod stored;
 mod unfold;
+mod wired;
 
 use crate::places::values;
 use crate::{Error, Export};
@@ -142,6 +147,11 @@ impl Keras<'_> {
             "jit_compile": false,
         })
     }
+}
+
+/// Where a layer's number `i` of its variables stands in a file of Keras 3.
+fn var(saved: &str, i: usize) -> String {
+    format!("layers/{saved}/vars/{i}")
 }
 
 /// Where the weights lie in a `.keras` file.
