@@ -97,7 +97,7 @@ MODELS = [
     ("Xception", application("Xception", 71), False, '"SeparableConv2D"'),
     ("EfficientNetB0", application("EfficientNetB0"), False, '"Rescaling"'),
     ("NASNetMobile", application("NASNetMobile"), False, '"SeparableConv2D"'),
-    ("ConvNeXtTiny", application("ConvNeXtTiny"), False, '"Functional"'),
+    ("ConvNeXtTiny", application("ConvNeXtTiny"), False, '"Normalization"'),
 ]
 
 
@@ -128,7 +128,7 @@ def leave(folder, k, build, refused):
 
 def main(cases):
     print(f"## Keras's own models\n\nKeras {keras.__version__}, tf_keras {tf_keras.__version__}; the "
-          "spread is between the probabilities of the classes, of which none is next to 1.\n")
+          "spread is that of the probabilities that a model gives to the classes.\n")
     print("| model | numbers | layers | spread |")
     print("| --- | ---: | ---: | ---: |")
     for name, build, old, refused in MODELS:

@@ -7,7 +7,7 @@
 //! .h5           HDF5: model_weights/conv2d_1/…/kernel:0, and the layers as JSON in the attribute
 //!               model_config of the root
 //! Conventions   containers are unfolded: what is a chain of layers becomes Keras's Sequential, all
-//!               else a Functional model with Add and Concatenate
+//!               else a Functional model with Add and Concatenate, of which containers are made again
 //! Reference     Keras 3.15, `saving/saving_lib.py` and `ops/function.py`; tf_keras 2.21,
 //!               `saving/legacy/hdf5_format.py`
 //! ```
