@@ -3,7 +3,7 @@
 //! A description from anywhere is read without making much of it: only options that layers here know,
 //! each layer is made before the next one is looked at, and there are so many of them and so deep.
 
-use super::graph::{self, BUILD, Graph, Named};
+use super::graph::{self, Graph, Named};
 use super::leaves::{Leaf, Leaves};
 use super::options::{LAYERS, List, Options};
 use super::order;
@@ -168,40 +168,27 @@ impl Reader {
 
     /// The layers of a model, as texts, and who takes whom.
     fn parts<'a>(&mut self, class: &str, config: &'a RawValue) -> Result<Parts<'a>, Flaw> {
-        // Long ago the layers of a Sequential stood here themselves.
-        let Layers { layers: List(texts), output_layers } = match config.get().starts_with('[') {
-            true => Layers { layers: parsed(config.get())?, output_layers: None },
-            false => serde_json::from_str(config.get())
-                .map_err(|e| Flaw::Format(format!("it has no layers: {e}")))?,
-        };
+        let (texts, output_layers) = listed(config)?;
         let left = self.layers_left.checked_sub(texts.len());
         let many = || Flaw::Format(format!("more than {LAYERS} layers"));
         self.layers_left = left.ok_or_else(many)?;
         let (mut layers, mut named) = (Vec::new(), Named::default());
-        if let Some(outputs) = output_layers.filter(|_| class != "Sequential") {
-            named.outputs = graph::outputs(outputs).map_err(Flaw::Format)?;
-        }
         for text in texts {
             let layer: Layer<'a> = serde_json::from_str(text.get())
                 .map_err(|e| Flaw::Format(format!("a layer: {e}")))?;
-            let (input, name) = (layer.class_name == "InputLayer", self.look(&layer)?);
-            match (input, class, &named.input) {
-                (true, "Sequential", _) => {}
-                (true, _, None) => named.input = Some(name),
-                (true, _, Some(first)) => {
-                    let reason = format!("an input beside {first:?}, and a network here has one");
-                    return Err(Flaw::wired(&name, format!("{reason}: {BUILD}")));
-                }
-                (false, ..) => {
-                    let taken = layer.inbound_nodes.map_or(Ok(Vec::new()), graph::taken);
-                    let taken = taken.map_err(|reason| Flaw::wired(&name, reason))?;
-                    named.layers.push((name, taken));
-                    layers.push(layer);
-                }
+            let name = self.look(&layer)?;
+            if layer.class_name == "InputLayer" {
+                named.begin(name)?;
+                continue;
             }
+            let taken = layer.inbound_nodes.map_or(Ok(Vec::new()), graph::taken);
+            named.layers.push((name.clone(), taken.map_err(|it| Flaw::wired(&name, it))?));
+            layers.push(layer);
         }
-        if class == "Sequential" {
-            named.chain();
+        match (class, output_layers) {
+            ("Sequential", _) => named.chain(),
+            (_, Some(outputs)) => named.outputs = graph::outputs(outputs).map_err(Flaw::Format)?,
+            (_, None) => {}
         }
         let graph = Graph::of(&named)?;
         Ok(Parts { layers, names: named.layers.into_iter().map(|(name, _)| name).collect(), graph })
@@ -224,41 +211,49 @@ impl Reader {
         rank: usize,
         depth: usize,
     ) -> Result<usize, Flaw> {
-        let named = |reason: String| Flaw::Format(format!("{}: {reason}", node.name));
-        let class = layer.class_name.as_str();
-        match (class, layer.config) {
+        match (layer.class_name.as_str(), layer.config) {
             (class, Some(config)) if is_model(class) => {
                 let depth = within(depth + 1, &node.name)?;
                 let (chain, rank) = self.model(class, config, rank, depth)?;
                 node.leaves = of_a_model(chain.leaves, saved, &node.name);
                 node.kind = Kind::Model(chain.network, chain.height);
-                Ok(rank)
+                return Ok(rank);
             }
-            ("Add", _) => {
-                node.kind = Kind::Add;
-                Ok(rank)
-            }
-            ("Concatenate", _) => {
-                let options = options(layer)?;
-                if !options.is_along_the_last(rank) {
-                    let axis = options.0.get("axis").cloned().unwrap_or(Value::Null);
-                    return Err(named(format!(
-                        "it joins along axis {axis}, expected -1: channels"
-                    )));
-                }
-                node.kind = Kind::Concatenate;
-                Ok(rank)
-            }
-            _ => {
+            ("Add", _) => node.kind = Kind::Add,
+            ("Concatenate", _) => node.kind = concatenate(&node.name, &options(layer)?, rank)?,
+            (class, _) => {
                 let made = options(layer)?.config(class, rank, self.old);
+                let named = |reason| Flaw::Format(format!("{}: {reason}", node.name));
                 let (config, rank) = made.map_err(named)?;
                 node.kind = Kind::Layer(Registry::default().layer(&config).map_err(Flaw::Layer)?);
                 let (saved, name) = (saved.to_owned(), node.name.clone());
                 node.leaves = vec![Leaf { saved, name, ..Leaf::default() }];
-                Ok(rank)
+                return Ok(rank);
             }
         }
+        Ok(rank)
     }
+}
+
+/// The layers of a model, each as its text, and what it says of its outputs.
+fn listed<'a>(config: &'a RawValue) -> Result<(Vec<&'a RawValue>, Option<&'a RawValue>), Flaw> {
+    // Long ago the layers of a Sequential stood here themselves.
+    if config.get().starts_with('[') {
+        let List(layers) = parsed(config.get())?;
+        return Ok((layers, None));
+    }
+    let found: Result<Layers<'a>, _> = serde_json::from_str(config.get());
+    let found = found.map_err(|e| Flaw::Format(format!("it has no layers: {e}")))?;
+    Ok((found.layers.0, found.output_layers))
+}
+
+/// What puts channels beside each other, which is all that a network here knows.
+fn concatenate(name: &str, options: &Options, rank: usize) -> Result<Kind, Flaw> {
+    if options.is_along_the_last(rank) {
+        return Ok(Kind::Concatenate);
+    }
+    let axis = options.0.get("axis").cloned().unwrap_or(Value::Null);
+    Err(Flaw::Format(format!("{name}: it joins along axis {axis}, expected -1: the channels")))
 }
 
 fn options(layer: &Layer<'_>) -> Result<Options, Flaw> {

@@ -40,6 +40,16 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// The input's name.
+    pub(super) fn begin(&mut self, name: String) -> Result<(), Flaw> {
+        if let Some(first) = &self.input {
+            let reason = format!("an input beside {first:?}, and a network here has one: {BUILD}");
+            return Err(Flaw::wired(&name, reason));
+        }
+        self.input = Some(name);
+        Ok(())
+    }
+
     /// Each takes the one before it, whatever they say.
     pub(super) fn chain(&mut self) {
         let mut before = "the input of the model".to_owned();
