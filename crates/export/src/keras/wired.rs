@@ -105,8 +105,10 @@ impl Wired<'_> {
         let (name, leaves) = (node.name.clone(), std::mem::take(&mut node.leaves));
         let joins = matches!(node.kind, Kind::Add | Kind::Concatenate);
         if joins != (takes > 1) && !matches!(node.kind, Kind::Placed) {
-            let reason =
-                format!("it takes {takes} layers, expected {}", if joins { "2" } else { "1" });
+            let reason = format!(
+                "it takes the outputs of {takes}, expected {}",
+                if joins { "2" } else { "1" }
+            );
             return Err(Flaw::wired(&name, format!("{reason}: {BUILD}")));
         }
         let (layer, height) = match std::mem::replace(&mut node.kind, Kind::Placed) {

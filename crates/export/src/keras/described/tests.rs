@@ -163,8 +163,12 @@ fn what_has_no_container_is_told_by_name() {
     has(&[a, b, sum, ("Add", "top", "", &["sum", "b"])], &["top"], ["b", "Import::keras"]);
     has(&[a, b], &["a", "b"], ["b", "an output beside \"a\""]);
     has(&[a, b, sum], &["sum", "a"], ["a", "an output beside \"sum\""]);
-    has(&[a, dense("wide", &["in", "a"])], &["wide"], ["wide", "it takes 2 layers, expected 1"]);
-    has(&[("Add", "alone", "", &["in"])], &[], ["alone", "it takes 1 layers, expected 2"]);
+    has(
+        &[a, dense("wide", &["in", "a"])],
+        &["wide"],
+        ["wide", "it takes the outputs of 2, expected 1"],
+    );
+    has(&[("Add", "alone", "", &["in"])], &[], ["alone", "it takes the outputs of 1, expected 2"]);
     has(&[dense("round", &["round"])], &[], ["round", "it takes what it gives"]);
     has(&[dense("lost", &["nothing"])], &[], ["lost", "\"nothing\", which is not there"]);
     let input = ("InputLayer", "second", "", &[][..]);
