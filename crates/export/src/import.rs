@@ -55,6 +55,16 @@ pub enum LoadError {
         /// Which layer, and why.
         cause: ConfigError,
     },
+    /// What a layer takes cannot be had of a network here.
+    #[error("{}: {layer}: {reason}", path.display())]
+    Branches {
+        /// The file.
+        path: PathBuf,
+        /// The layer, by its name in the file.
+        layer: String,
+        /// What it takes, and what to do.
+        reason: String,
+    },
     /// The layers that the file describes do not fit together.
     #[error("{}: {cause}", path.display())]
     Shape {

@@ -7,18 +7,23 @@
 //! .h5           HDF5: model_weights/conv2d_1/…/kernel:0, and the layers as JSON in the attribute
 //!               model_config of the root
 //! Conventions   containers are unfolded: what is a chain of layers becomes Keras's Sequential, all
-//!               else a Functional model with Add and Concatenate
+//!               else a Functional model with Add and Concatenate, of which containers are made again
 //! Reference     Keras 3.15, `saving/saving_lib.py` and `ops/function.py`; tf_keras 2.21,
 //!               `saving/legacy/hdf5_format.py`
 //! ```
 
 mod config;
 mod described;
+mod graph;
 mod group;
 mod h5;
+mod leaves;
 mod load;
+mod options;
+mod order;
 mod stored;
 mod unfold;
+mod wired;
 
 use crate::places::values;
 use crate::{Error, Export};
@@ -142,6 +147,11 @@ impl Keras<'_> {
             "jit_compile": false,
         })
     }
+}
+
+/// Where a layer's number `i` of its variables stands in a file of Keras 3.
+fn var(saved: &str, i: usize) -> String {
+    format!("layers/{saved}/vars/{i}")
 }
 
 /// Where the weights lie in a `.keras` file.

@@ -79,7 +79,9 @@ impl SavedModel<'_> {
     /// [`Export::rescale`]. Default: floats.
     ///
     /// Filters are Pillow's; their sums are rounded once here, and there after each axis, which is
-    /// a level of 255 in some pixels. `Nearest` is another pixel here than there in ties.
+    /// a level of 255 in some pixels, and up to four in one of a thousand with `Bicubic` and `Lanczos`.
+    /// `Nearest` is another pixel here than there in ties. `Box` and `Hamming` are refused: TensorFlow
+    /// has no such filters.
     #[must_use]
     pub fn pixels(mut self, interpolation: Interpolation) -> Self {
         self.pixels = Some(interpolation);

@@ -110,6 +110,32 @@ fn mutated_text(text: &[u8], random: &mut Cases) -> Vec<u8> {
     text
 }
 
+/// The same JSON with some words exchanged: layers that take others, and are called as others.
+fn mutated_words(text: &[u8], random: &mut Cases) -> Vec<u8> {
+    let mut text = String::from_utf8(text.to_vec()).expect("JSON");
+    for _ in 0..random.extent(1, 4) {
+        let quotes: Vec<usize> = text.match_indices('"').map(|(at, _)| at).collect();
+        let words: Vec<(usize, usize)> =
+            quotes.as_chunks::<2>().0.iter().map(|[start, end]| (start + 1, *end)).collect();
+        // What a layer takes more often than anything else.
+        let history =
+            |(start, _): &(usize, usize)| text[..*start].ends_with("keras_history\": [\"");
+        let histories: Vec<(usize, usize)> = words.iter().copied().filter(history).collect();
+        let chosen = match random.extent(0, 2) > 0 && !histories.is_empty() {
+            true => &histories,
+            false => &words,
+        };
+        if chosen.is_empty() {
+            break;
+        }
+        let [(start, end), (from, to)] =
+            [(); 2].map(|()| chosen[random.extent(0, chosen.len() - 1)]);
+        let word = text[from..to].to_owned();
+        text.replace_range(start..end, &word);
+    }
+    text.into_bytes()
+}
+
 /// A safetensors file whose header has other values, and says rightly how long it is.
 fn mutated_header(bytes: &[u8], random: &mut Cases) -> Vec<u8> {
     let (length, rest) = bytes.split_at(8);
@@ -130,9 +156,10 @@ fn mutated_part(bytes: &[u8], random: &mut Cases) -> Vec<u8> {
         let mut bytes = Vec::new();
         part.read_to_end(&mut bytes).expect("its bytes");
         if i == chosen {
-            bytes = match name.ends_with(".json") {
-                true => mutated_text(&bytes, random),
-                false => mutated(&bytes, random),
+            bytes = match (name.ends_with(".json"), random.extent(0, 1)) {
+                (true, 0) => mutated_text(&bytes, random),
+                (true, _) => mutated_words(&bytes, random),
+                (false, _) => mutated(&bytes, random),
             };
         }
         let method = match deflated {
@@ -243,6 +270,29 @@ fn a_model_of_keras_may_be_anything() {
 fn of_keras(name: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keras");
     written(|_, path| _ = fs::copy(folder.join(name), path).expect("a copy"))
+}
+
+/// One of those whose layers branch.
+fn with_branches(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keras/branches.zip");
+    let mut all = zip::ZipArchive::new(fs::File::open(all).expect("a file")).expect("a zip");
+    let mut bytes = Vec::new();
+    all.by_name(name).expect("a part").read_to_end(&mut bytes).expect("its bytes");
+    written(|_, path| fs::write(path, bytes).expect("written"))
+}
+
+#[test]
+fn branches_of_keras_2_may_be_anything() {
+    let (_folder, path) = with_branches("branches2.h5");
+    let load = || load_keras(&path, context()).map(drop).map_err(text);
+    attack("Keras 2's branches", &path, &[mutated, mutated, mutated_text], load);
+}
+
+#[test]
+fn branches_of_keras_3_may_be_anything() {
+    let (_folder, path) = with_branches("branches3.keras");
+    let load = || load_keras(&path, context()).map(drop).map_err(text);
+    attack("Keras 3's branches", &path, &[mutated_part], load);
 }
 
 #[test]

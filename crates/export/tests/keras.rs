@@ -1,33 +1,71 @@
 //! Files that Keras itself wrote; `tests/keras/generate.py` says how.
 
-use gradus_export::layers::{Flatten, Sequential};
+use gradus_export::layers::{Flatten, Layer as _, Sequential};
 use gradus_export::{Import, load_keras};
 use gradus_tensor::{Context, Device};
 use gradus_train::Model;
 use ndarray::Array4;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/keras").join(name)
 }
 
+/// What Keras was asked about.
+fn images() -> Array4<f32> {
+    let x = |i: usize| (7 * i % 11) as f32 / 11.0;
+    Array4::from_shape_vec((2, 6, 5, 1), (0..60).map(x).collect()).unwrap()
+}
+
 #[test]
 fn models_that_keras_wrote_answer_as_in_keras() {
     let text = std::fs::read_to_string(file("answers.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let x = |i: usize| (7 * i % 11) as f32 / 11.0;
-    let x = Array4::from_shape_vec((2, 6, 5, 1), (0..60).map(x).collect()).unwrap();
     for name in ["keras3.keras", "keras2.h5"] {
         let mut model = load_keras(file(name), Context::new(Device::Cpu, 1)).unwrap();
         assert_eq!(model.image_shape(), [6, 5, 1]);
         let layers = model.summary();
         let names: Vec<&str> = layers.rows().iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, ["first", "normal", "pool", "drop", "flat", "last"]);
-        let answers = model.predict(x.view()).unwrap();
+        let answers = model.predict(images().view()).unwrap();
         let expected: Vec<Vec<f32>> = serde_json::from_value(expected[name].clone()).unwrap();
         for (answer, expected) in answers.iter().zip(expected.concat()) {
             assert!((answer - expected).abs() < 1e-6, "{name}: {answers}");
         }
+    }
+}
+
+/// A part of `branches.zip`.
+fn part(name: &str) -> Vec<u8> {
+    let mut archive =
+        zip::ZipArchive::new(std::fs::File::open(file("branches.zip")).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn branches_that_keras_wrote_answer_as_in_keras() {
+    let expected: serde_json::Value = serde_json::from_slice(&part("answers.json")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["branches3.keras", "branches2.h5"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, part(name)).unwrap();
+        let mut model = load_keras(&path, Context::new(Device::Cpu, 1)).unwrap();
+        assert_eq!(model.image_shape(), [6, 5, 1]);
+        let answers = model.predict(images().view()).unwrap();
+        let expected: Vec<Vec<f32>> = serde_json::from_value(expected[name].clone()).unwrap();
+        for (answer, expected) in answers.iter().zip(expected.concat()) {
+            assert!((answer - expected).abs() < 1e-6, "{name}: {answers} {expected}");
+        }
+        let children = model.network().children();
+        let (_, base) = children.iter().find(|(name, _)| *name == "base").unwrap();
+        let names: Vec<&str> = base.children().into_iter().map(|(name, _)| name).collect();
+        let plus = ["c_add", "add", "d_concat"];
+        let blocks = ["pad", "stem_conv", "stem_bn", "stem_relu", "a_add", "b_add"];
+        let tail = if name.ends_with("h5") { &[plus[0], plus[2]][..] } else { &plus };
+        assert_eq!(names, [&blocks[..], tail].concat(), "{name}");
     }
 }
 

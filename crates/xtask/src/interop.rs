@@ -54,7 +54,8 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
         Ok(())
     };
     // Each prints a section. Keras and PyTorch leave files for us.
-    let scripts = ["served.py", "events.py", "keras_files.py"].map(|script| (&python, script));
+    let scripts = ["served.py", "events.py", "keras_files.py", "keras_models.py"];
+    let scripts = scripts.map(|script| (&python, script));
     for (python, script) in scripts.into_iter().chain(torch.iter().map(|it| (it, "torch_files.py")))
     {
         say(&format!("$ {script}"));

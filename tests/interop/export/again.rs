@@ -3,7 +3,6 @@
 use super::back::{LIMIT, replace};
 use anyhow::{Context as _, Result, bail, ensure};
 use gradus::data::DataLoader;
-use gradus::export::Import;
 use gradus::prelude::*;
 use gradus::train::Verbosity;
 use std::fs;
@@ -34,8 +33,7 @@ pub(crate) fn note(model: &mut Model, data: &mut DataLoader, folder: &Path) -> R
     Ok(fs::write(folder.join(BEFORE), format!("{loss} {accuracy}"))?)
 }
 
-/// Takes the weights that Keras left, and the layers where they are a chain, evaluates them, and
-/// trains for one epoch more. `None` where Keras left nothing.
+/// Takes the layers and weights that Keras left, evaluates them, and trains for one epoch more. `None` where Keras left nothing.
 pub(crate) fn ask(
     name: &str,
     mut model: Model,
@@ -48,9 +46,7 @@ pub(crate) fn ask(
     let text = fs::read_to_string(folder.join(BEFORE)).context(BEFORE)?;
     let before: Vec<f64> = text.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let path = folder.join(SAME);
-    if !replace(&mut model, &path)? {
-        Import::into(&mut model).keras(&path)?;
-    }
+    replace(&mut model, &path)?;
     model.compile(SGD::new().learning_rate(0.01), CategoricalCrossentropy::new())?;
     let after = evaluate(&mut model, validation)?;
     ensure!(before.len() == after.len(), "{BEFORE}: {text:?}");

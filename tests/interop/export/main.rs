@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --example interop_export -- OUT [--layers-only]
-//! cargo run --example interop_export -- OUT --back
+//! cargo run --example interop_export -- OUT --back | --theirs
 //! ```
 //!
 //! Each network becomes a folder: the model in every form, `x.npy` and `y.npy`. The trained ones
@@ -18,6 +18,7 @@ mod back;
 mod layers;
 mod npy;
 mod pixels;
+mod theirs;
 mod trained;
 
 use anyhow::Result;
@@ -41,6 +42,9 @@ struct Args {
     /// Read what others left, and print how far the answers are from theirs
     #[arg(long)]
     back: bool,
+    /// Of what others left, only the models that Keras made itself
+    #[arg(long)]
+    theirs: bool,
 }
 
 /// A network, built, and the images that it is asked about.
@@ -53,12 +57,16 @@ struct Case<'a> {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if args.theirs {
+        return theirs::ask(&args.out);
+    }
     if args.back {
         let mut back = Back::default();
         layers::each(|case| back.ask(&case, &args.out))?;
         let rows = trained::each(&args.out, 0, |case| back.ask(&case, &args.out))?;
         back.report()?;
-        return again::report(&rows);
+        again::report(&rows)?;
+        return theirs::ask(&args.out);
     }
     layers::each(|case| case.write(&args.out))?;
     if !args.layers_only {

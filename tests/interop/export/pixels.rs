@@ -11,6 +11,14 @@ use std::path::Path;
 /// How many there are: the first is of the network's own size.
 const PHOTOS: usize = 6;
 
+/// All that TensorFlow has, in which it does as Pillow.
+const FILTERS: [(&str, Interpolation); 4] = [
+    ("nearest", Interpolation::Nearest),
+    ("bilinear", Interpolation::Bilinear),
+    ("bicubic", Interpolation::Bicubic),
+    ("lanczos", Interpolation::Lanczos),
+];
+
 /// Writes the photos, the models, and what gradus makes of each photo, decoded, resized and scaled.
 pub(crate) fn write(model: &mut Model, folder: &Path, out: &Path) -> Result<()> {
     let out = out.join("pixels");
@@ -29,9 +37,7 @@ pub(crate) fn write(model: &mut Model, folder: &Path, out: &Path) -> Result<()> 
         npy::write(&out.join(format!("photo-{i}.npy")), photo.shape(), values)?;
     }
     let rescale = 1.0 / 255.0;
-    for (name, interpolation) in
-        [("nearest", Interpolation::Nearest), ("bilinear", Interpolation::Bilinear)]
-    {
+    for (name, interpolation) in FILTERS {
         let export = Export::new(model.network(), [h, w, c]).rescale(rescale);
         export.saved_model().pixels(interpolation).write(out.join(name))?;
         let mut answers = Array2::zeros((0, 2));

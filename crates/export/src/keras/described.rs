@@ -1,60 +1,19 @@
-//! The layers that a file of Keras's describes, read.
+//! The network that a file of Keras's describes, read.
 //!
 //! A description from anywhere is read without making much of it: only options that layers here know,
-//! and each layer is made before the next one is looked at.
+//! each layer is made before the next one is looked at, and there are so many of them and so deep.
 
-use super::config::CLASSES;
+use super::graph::{self, Graph, Named};
+use super::leaves::{Leaf, Leaves};
+use super::options::{LAYERS, List, Options};
+use super::order;
+use super::wired::{Chain, Kind, Node, Wired, within};
 use crate::LoadError;
-use gradus_layers::{Config, Registry, Sequential};
+use gradus_layers::{Config, ConfigError, Registry, Sequential};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Map, Value};
 use std::path::Path;
-
-/// The options that any of [`CLASSES`] knows, and what is asked of all of them.
-const OPTIONS: [&str; 36] = [
-    "activation",
-    "alpha",
-    "axis",
-    "batch_input_shape",
-    "batch_shape",
-    "beta_initializer",
-    "beta_regularizer",
-    "bias_initializer",
-    "bias_regularizer",
-    "center",
-    "data_format",
-    "dilation_rate",
-    "epsilon",
-    "filters",
-    "gamma_initializer",
-    "gamma_regularizer",
-    "groups",
-    "keepdims",
-    "kernel_initializer",
-    "kernel_regularizer",
-    "kernel_size",
-    "max_value",
-    "momentum",
-    "moving_mean_initializer",
-    "moving_variance_initializer",
-    "name",
-    "negative_slope",
-    "padding",
-    "pool_size",
-    "rate",
-    "scale",
-    "strides",
-    "threshold",
-    "trainable",
-    "units",
-    "use_bias",
-];
-/// The longest text of an option, several times that of any that Keras writes.
-const OPTION: usize = 1 << 10;
-/// More than Keras says of what a layer of a chain takes.
-const INBOUND: usize = 1 << 14;
 
 /// What a file says of its layers.
 #[derive(Debug)]
@@ -63,6 +22,27 @@ pub(super) struct Description {
     pub(super) text: String,
     /// The version of Keras that wrote it, if that is said.
     pub(super) keras: Option<String>,
+}
+
+/// What is made of it.
+#[derive(Debug)]
+pub(super) struct Described {
+    /// Not yet built.
+    pub(super) network: Sequential,
+    /// The images that it takes.
+    pub(super) image: [usize; 3],
+    pub(super) leaves: Leaves,
+}
+
+/// Why nothing is made of it.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// It is no description of a model.
+    Format(String),
+    /// What a layer takes cannot be had here.
+    Wired { layer: String, reason: String },
+    /// A layer that does not exist like that.
+    Layer(ConfigError),
 }
 
 #[derive(Deserialize)]
@@ -76,243 +56,219 @@ struct Model<'a> {
 #[derive(Deserialize)]
 struct Layers<'a> {
     #[serde(borrow)]
-    layers: Vec<&'a RawValue>,
+    layers: List<'a>,
+    #[serde(borrow, default)]
+    output_layers: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Layer<'a> {
     #[serde(default)]
     class_name: String,
-    #[serde(borrow, default)]
-    config: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow)]
+    config: Option<&'a RawValue>,
     #[serde(borrow)]
     inbound_nodes: Option<&'a RawValue>,
+    #[serde(default)]
+    name: Option<String>,
 }
 
-/// What is made of the layers, one after another.
-#[derive(Default)]
-struct Chain {
-    network: Sequential,
-    names: BTreeSet<String>,
+/// What is read, and what may still be.
+struct Reader {
     image: Option<[usize; 3]>,
-    /// The name of the layer before, and how many extents its outputs have.
-    before: Option<String>,
-    rank: usize,
     /// Whether Keras 2 or an older one wrote them.
     old: bool,
+    layers_left: usize,
+}
+
+/// A model's layers but for its input.
+struct Parts<'a> {
+    layers: Vec<Layer<'a>>,
+    names: Vec<String>,
+    graph: Graph,
+}
+
+impl Flaw {
+    pub(super) fn wired(layer: &str, reason: impl Into<String>) -> Self {
+        Self::Wired { layer: layer.to_owned(), reason: reason.into() }
+    }
+
+    /// The error of that file.
+    fn of(self, path: &Path) -> LoadError {
+        let path = path.to_owned();
+        match self {
+            Self::Format(reason) => {
+                LoadError::Format { path, expected: "a model of Keras", reason }
+            }
+            Self::Wired { layer, reason } => LoadError::Branches { path, layer, reason },
+            Self::Layer(cause) => LoadError::Network { path, cause },
+        }
+    }
 }
 
 impl Description {
-    /// The network, not yet built, and the images that it takes.
-    pub(super) fn read(&self, path: &Path) -> Result<(Sequential, [usize; 3]), LoadError> {
-        let wrong = |reason: String| LoadError::Format {
-            path: path.to_owned(),
-            expected: "a model of Keras",
-            reason,
-        };
+    /// The network, and where its weights are.
+    pub(super) fn read(&self, path: &Path) -> Result<Described, LoadError> {
+        self.describe().map_err(|flaw| flaw.of(path))
+    }
+
+    fn describe(&self) -> Result<Described, Flaw> {
+        let Model { class_name, config } = parsed(&self.text)?;
+        if !is_model(&class_name) {
+            let reason =
+                format!("a model of class {class_name:?}, expected Sequential or Functional");
+            return Err(Flaw::Format(reason));
+        }
         let old = self.keras.as_ref().is_some_and(|keras| keras.starts_with(['1', '2']));
-        let mut chain = Chain { rank: 4, old, ..Chain::default() };
-        for layer in layers(&self.text).map_err(wrong)? {
-            let layer: Layer<'_> =
-                serde_json::from_str(layer.get()).map_err(|e| wrong(format!("a layer: {e}")))?;
-            if let Some((name, config)) = chain.config(layer).map_err(wrong)? {
-                let layer = Registry::default()
-                    .layer(&config)
-                    .map_err(|cause| LoadError::Network { path: path.to_owned(), cause })?;
-                chain.network = std::mem::take(&mut chain.network).add_named(&name, layer);
-            }
+        let mut reader = Reader { image: None, old, layers_left: LAYERS };
+        let (Chain { network, leaves, .. }, _) = reader.model(&class_name, config, 4, 1)?;
+        let leaves = Leaves(leaves);
+        if let Some(Leaf { name, .. }) = leaves.same(old) {
+            let reason = "the file or the network does not tell it from another one of that name";
+            return Err(Flaw::wired(name, format!("{reason}: give it another")));
         }
         let said = "it does not say what images it takes: (None, H, W, C)";
-        let image = chain.image.ok_or_else(|| wrong(said.to_owned()))?;
-        Ok((chain.network, image))
+        let image = reader.image.ok_or_else(|| Flaw::Format(said.to_owned()))?;
+        Ok(Described { network, image, leaves })
     }
 }
 
-/// The layers of a model, each as its text.
-fn layers(text: &str) -> Result<Vec<&RawValue>, String> {
-    let wrong = |e: serde_json::Error| e.to_string();
-    let Model { class_name, config } = serde_json::from_str(text).map_err(wrong)?;
-    if !["Sequential", "Functional", "Model"].contains(&class_name.as_str()) {
-        return Err(format!("a model of class {class_name:?}, expected Sequential or Functional"));
-    }
-    // Long ago the layers of a Sequential stood here themselves.
-    if config.get().starts_with('[') {
-        return serde_json::from_str(config.get()).map_err(wrong);
-    }
-    let layers: Result<Layers<'_>, _> = serde_json::from_str(config.get());
-    layers.map(|layers| layers.layers).map_err(|e| format!("it has no layers: {e}"))
+fn is_model(class: &str) -> bool {
+    ["Sequential", "Functional", "Model"].contains(&class)
 }
 
-impl Chain {
-    /// The config of the next layer, and its name; none of the input.
-    fn config(&mut self, layer: Layer<'_>) -> Result<Option<(String, Config)>, String> {
-        let Layer { class_name: class, config, inbound_nodes } = layer;
-        let mut options = known(config)?;
-        let name = options.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.image = self.image.or_else(|| image(&options));
-        follows(inbound_nodes, self.before.as_deref())
-            .map_err(|reason| format!("{name}: {reason}"))?;
-        self.before = Some(name.clone());
-        if class == "InputLayer" {
-            return Ok(None);
-        }
-        self.check(&class, &options, &name)?;
-        // Keras 2 counts the axis from the front, and writes it as a list.
-        let last = json!(self.rank - 1);
-        if options.get("axis").is_some_and(|axis| *axis == last || *axis == json!([last])) {
-            options.insert("axis".to_owned(), json!(-1));
-        }
-        let flat = class == "Flatten" || class.starts_with("Global");
-        if flat && options.get("keepdims") != Some(&Value::Bool(true)) {
-            self.rank = 2;
-        }
-        Ok(Some((name, Config { class_name: class, config: options })))
-    }
+fn parsed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Flaw> {
+    serde_json::from_str(text).map_err(|e| Flaw::Format(e.to_string()))
+}
 
-    /// Refuses what would be passed over and change the numbers.
-    fn check(
+impl Reader {
+    /// The chain of a model's layers, in so many others, and how many extents has what it gives.
+    fn model(
         &mut self,
         class: &str,
-        options: &Map<String, Value>,
-        name: &str,
-    ) -> Result<(), String> {
-        if ["Sequential", "Functional", "Model"].contains(&class) {
-            return Err(format!("{name}: a model inside a model, {ONLY_CHAINS}"));
+        config: &RawValue,
+        rank: usize,
+        depth: usize,
+    ) -> Result<(Chain, usize), Flaw> {
+        let Parts { layers, names, graph } = self.parts(class, config)?;
+        let saved = order::names(&graph.takes, graph.last, |i| {
+            let class_name = layers[i].class_name.clone();
+            Config { class_name, config: Map::new() }.default_name()
+        });
+        let mut ranks = vec![rank; layers.len()];
+        let mut nodes: Vec<Node> = names.into_iter().map(Node::placeholder).collect();
+        for &i in &graph.order {
+            let before = graph.takes[i].first().copied().flatten();
+            let rank = before.map_or(rank, |before| ranks[before]);
+            ranks[i] = self.node(&mut nodes[i], &layers[i], &saved[i], rank, depth)?;
         }
-        if !CLASSES.contains(&class) {
-            return Err(format!("{name}: a layer of class {class:?}, which gradus does not have"));
+        let rank = graph.last.map_or(rank, |last| ranks[last]);
+        Ok((Wired { graph: &graph, nodes }.network()?, rank))
+    }
+
+    /// The layers of a model, as texts, and who takes whom.
+    fn parts<'a>(&mut self, class: &str, config: &'a RawValue) -> Result<Parts<'a>, Flaw> {
+        let (texts, output_layers) = listed(config)?;
+        let left = self.layers_left.checked_sub(texts.len());
+        let many = || Flaw::Format(format!("more than {LAYERS} layers"));
+        self.layers_left = left.ok_or_else(many)?;
+        let (mut layers, mut named) = (Vec::new(), Named::default());
+        for text in texts {
+            let layer: Layer<'a> = serde_json::from_str(text.get())
+                .map_err(|e| Flaw::Format(format!("a layer: {e}")))?;
+            let name = self.look(&layer)?;
+            if layer.class_name == "InputLayer" {
+                named.begin(name)?;
+                continue;
+            }
+            let taken = layer.inbound_nodes.map_or(Ok(Vec::new()), graph::taken);
+            named.layers.push((name.clone(), taken.map_err(|it| Flaw::wired(&name, it))?));
+            layers.push(layer);
         }
-        if name.is_empty() || !self.names.insert(name.to_owned()) {
-            return Err(format!("{name:?} is no name for layer {}", self.names.len() + 1));
+        match (class, output_layers) {
+            ("Sequential", _) => named.chain(),
+            (_, Some(outputs)) => named.outputs = graph::outputs(outputs).map_err(Flaw::Format)?,
+            (_, None) => {}
         }
-        let format = options.get("data_format").and_then(Value::as_str);
-        if format.is_some_and(|format| format != "channels_last") {
-            return Err(format!("{name}: data_format is {format:?}, expected channels_last"));
+        let graph = Graph::of(&named)?;
+        Ok(Parts { layers, names: named.layers.into_iter().map(|(name, _)| name).collect(), graph })
+    }
+
+    /// The name of a layer; it may say what images it takes.
+    fn look(&mut self, layer: &Layer<'_>) -> Result<String, Flaw> {
+        let options = options(layer)?;
+        self.image = self.image.or(options.image());
+        let name = layer.name.clone().or_else(|| options.name().map(str::to_owned));
+        Ok(name.unwrap_or_default())
+    }
+
+    /// Makes the layer, which takes tensors of so many extents, and says how many has what it gives.
+    fn node(
+        &mut self,
+        node: &mut Node,
+        layer: &Layer<'_>,
+        saved: &str,
+        rank: usize,
+        depth: usize,
+    ) -> Result<usize, Flaw> {
+        match (layer.class_name.as_str(), layer.config) {
+            (class, Some(config)) if is_model(class) => {
+                let depth = within(depth + 1, &node.name)?;
+                let (chain, rank) = self.model(class, config, rank, depth)?;
+                node.leaves = of_a_model(chain.leaves, saved, &node.name);
+                node.kind = Kind::Model(chain.network, chain.height);
+                return Ok(rank);
+            }
+            ("Add", _) => node.kind = Kind::Add,
+            ("Concatenate", _) => node.kind = concatenate(&node.name, &options(layer)?, rank)?,
+            (class, _) => {
+                let made = options(layer)?.config(class, rank, self.old);
+                let named = |reason| Flaw::Format(format!("{}: {reason}", node.name));
+                let (config, rank) = made.map_err(named)?;
+                node.kind = Kind::Layer(Registry::default().layer(&config).map_err(Flaw::Layer)?);
+                let (saved, name) = (saved.to_owned(), node.name.clone());
+                node.leaves = vec![Leaf { saved, name, ..Leaf::default() }];
+                return Ok(rank);
+            }
         }
-        if self.old && options.get("activation").is_some_and(|it| it == "hard_sigmoid") {
-            return Err(format!(
-                "{name}: hard_sigmoid is clip(0.2 x + 0.5, 0, 1) in Keras 2, which wrote the file, \
-                 and relu6(x + 3) / 6 in Keras 3 and here: save it with Keras 3 once it answers \
-                 there as it should"
-            ));
-        }
-        Ok(())
+        Ok(rank)
     }
 }
 
-/// What to do with a network that is no chain.
-const ONLY_CHAINS: &str = "and only chains of layers are rebuilt: build the network here and take its \
-                           weights with Import::keras";
-
-/// The options that are of interest.
-fn known(all: BTreeMap<String, &RawValue>) -> Result<Map<String, Value>, String> {
-    let mut options = Map::new();
-    for (name, text) in all {
-        if !OPTIONS.contains(&name.as_str()) {
-            continue;
-        }
-        let (text, length) = (text.get(), text.get().len());
-        if length > OPTION {
-            return Err(format!("{name} of a layer is described in {length} bytes"));
-        }
-        options.insert(name, serde_json::from_str(text).map_err(|e| e.to_string())?);
+/// The layers of a model, each as its text, and what it says of its outputs.
+fn listed<'a>(config: &'a RawValue) -> Result<(Vec<&'a RawValue>, Option<&'a RawValue>), Flaw> {
+    // Long ago the layers of a Sequential stood here themselves.
+    if config.get().starts_with('[') {
+        let List(layers) = parsed(config.get())?;
+        return Ok((layers, None));
     }
-    Ok(options)
+    let found: Result<Layers<'a>, _> = serde_json::from_str(config.get());
+    let found = found.map_err(|e| Flaw::Format(format!("it has no layers: {e}")))?;
+    Ok((found.layers.0, found.output_layers))
 }
 
-/// Height, width and channels, where a layer says what it takes.
-fn image(options: &Map<String, Value>) -> Option<[usize; 3]> {
-    let shape = options.get("batch_shape").or_else(|| options.get("batch_input_shape"))?;
-    let [_, h, w, c] = shape.as_array()?.as_slice() else { return None };
-    let extent = |value: &Value| value.as_u64().and_then(|extent| extent.try_into().ok());
-    Some([extent(h)?, extent(w)?, extent(c)?])
+/// What puts channels beside each other, which is all that a network here knows.
+fn concatenate(name: &str, options: &Options, rank: usize) -> Result<Kind, Flaw> {
+    if options.is_along_the_last(rank) {
+        return Ok(Kind::Concatenate);
+    }
+    let axis = options.0.get("axis").cloned().unwrap_or(Value::Null);
+    Err(Flaw::Format(format!("{name}: it joins along axis {axis}, expected -1: the channels")))
 }
 
-/// Whether the layer takes what the one before it gives.
-fn follows(inbound: Option<&RawValue>, before: Option<&str>) -> Result<(), String> {
-    let Some(inbound) = inbound else { return Ok(()) };
-    if inbound.get().len() > INBOUND {
-        return Err(format!("takes more than one layer, {ONLY_CHAINS}"));
-    }
-    let inbound: Value = serde_json::from_str(inbound.get()).map_err(|e| e.to_string())?;
-    let mut taken = Vec::new();
-    histories(&inbound, &mut taken, 0);
-    match (taken.as_slice(), before) {
-        ([], None) => Ok(()),
-        ([one], Some(before)) if *one == before => Ok(()),
-        _ => Err(format!("takes {taken:?}, {ONLY_CHAINS}")),
-    }
+fn options(layer: &Layer<'_>) -> Result<Options, Flaw> {
+    layer.config.map_or(Ok(Options::default()), Options::of).map_err(Flaw::Format)
 }
 
-/// The names in `keras_history` of Keras 3, and in the lists of Keras 2.
-fn histories<'a>(value: &'a Value, found: &mut Vec<&'a str>, depth: usize) {
-    match value {
-        Value::Array(values) => match values.as_slice() {
-            [Value::String(name), Value::Number(_), Value::Number(_), ..] => found.push(name),
-            _ if depth < 16 => values.iter().for_each(|v| histories(v, found, depth + 1)),
-            _ => {}
-        },
-        Value::Object(map) if depth < 16 => {
-            map.values().for_each(|v| histories(v, found, depth + 1));
-        }
-        _ => {}
-    }
+/// The leaves of a model, seen from the model that it is in.
+fn of_a_model(leaves: Vec<Leaf>, saved: &str, name: &str) -> Vec<Leaf> {
+    let leaf = |leaf: Leaf| Leaf {
+        saved: format!("{saved}/layers/{}", leaf.saved),
+        model: Some(name.to_owned()),
+        ..leaf
+    };
+    leaves.into_iter().map(leaf).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use gradus_layers::{
-        Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout,
-        ELU, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, Layer as _,
-        LeakyReLU, MaxPooling2D, ReLU, Regularizer, Softmax, ZeroPadding2D,
-    };
-
-    fn read(keras: Option<&str>, layers: &str) -> Result<Sequential, String> {
-        let text = format!(
-            r#"{{"class_name": "Sequential", "config": {{"layers": [{{"class_name": "InputLayer",
-                "config": {{"batch_shape": [null, 2, 2, 1]}}}}, {layers}]}}}}"#
-        );
-        let read = Description { text, keras: keras.map(str::to_owned) }.read(Path::new("it"));
-        read.map(|(network, _)| network).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn no_option_of_a_layer_is_passed_over() {
-        let network = Sequential::new()
-            .add(Conv2D::new(2, 1).groups(2).bias_initializer(Initializer::Ones))
-            .add(BatchNormalization::new().scale(false))
-            .add(MaxPooling2D::new(1))
-            .add(AveragePooling2D::new(1))
-            .add(ZeroPadding2D::new(1))
-            .add(ReLU::new().max_value(6.0))
-            .add(LeakyReLU::new())
-            .add(ELU::new())
-            .add(Softmax::new())
-            .add(ActivationLayer::new(Activation::Tanh))
-            .add(Dropout::new(0.5))
-            .add(GlobalMaxPooling2D::new().keepdims(true))
-            .add(GlobalAveragePooling2D::new())
-            .add(Flatten)
-            .add(Dense::new(3).kernel_regularizer(Regularizer::l2(0.5)));
-        let layers = network.config().config["layers"].as_array().unwrap().clone();
-        let classes: BTreeSet<&str> =
-            layers.iter().map(|layer| layer["class_name"].as_str().unwrap()).collect();
-        assert_eq!(classes, CLASSES.into());
-        let text: Vec<String> = layers.iter().map(ToString::to_string).collect();
-        let again = read(None, &text.join(",")).unwrap();
-        assert_eq!(again.config(), network.config());
-    }
-
-    #[test]
-    fn a_hard_sigmoid_of_keras_2_is_refused() {
-        let last = r#"{"class_name": "Dense", "config": {"name": "last", "units": 1,
-                       "activation": "hard_sigmoid"}}"#;
-        for keras in ["2.13.1", "1.2.2"] {
-            let error = read(Some(keras), last).unwrap_err();
-            assert!(error.contains("last: hard_sigmoid is clip(0.2 x + 0.5, 0, 1)"), "{error}");
-        }
-        assert!(read(Some("3.0.0"), last).is_ok() && read(None, last).is_ok());
-        assert!(read(Some("2.13.1"), &last.replace("hard_", "")).is_ok());
-    }
-}
+mod tests;

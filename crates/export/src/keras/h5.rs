@@ -48,7 +48,7 @@ enum Numbers {
 }
 
 /// What `names` makes of the path of a tensor: the name it is known by, if it is of interest.
-type Naming = fn(&str) -> Option<String>;
+type Naming<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl H5 {
     /// Opens a file from the disk.
@@ -81,7 +81,7 @@ impl H5 {
     }
 
     /// Looks at every tensor below the root.
-    pub(super) fn look(&mut self, naming: Naming) -> Result<(), LoadError> {
+    pub(super) fn look(&mut self, naming: Naming<'_>) -> Result<(), LoadError> {
         let mut walk = Walk {
             source: &self.source,
             naming,
@@ -126,7 +126,7 @@ impl Tensor {
 /// A walk through the groups, and what it found.
 struct Walk<'a> {
     source: &'a Watched,
-    naming: Naming,
+    naming: Naming<'a>,
     /// Groups and tensors that it may still meet.
     left: usize,
     /// Bytes that tensors may still have: all together no more than the file.

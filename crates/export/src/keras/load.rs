@@ -1,8 +1,9 @@
 //! Models and weights of Keras, read.
 
 use super::WEIGHTS;
-use super::described::Description;
+use super::described::{Described, Description};
 use super::h5::H5;
+use super::leaves::by_first_group;
 use super::stored::Bytes;
 use super::unfold::Unfolded;
 use crate::import::differences;
@@ -11,13 +12,14 @@ use crate::{Import, LoadError};
 use gradus_layers::Wanted;
 use gradus_tensor::Context;
 use gradus_train::Model;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use zip::{CompressionMethod, ZipArchive};
 
-/// The longest description of layers that is read; Keras takes about 1 KiB a layer.
-const DESCRIPTION: usize = 1 << 19;
+/// The longest description of layers that is read; Keras takes about 1.3 KiB a layer.
+const DESCRIPTION: usize = 1 << 22;
 /// Far more than Keras says of the file itself.
 const METADATA: u64 = 1 << 16;
 /// By how much weights may be larger than the file in which they are deflated.
@@ -26,6 +28,10 @@ const UNPACKED: u64 = 16 << 20;
 /// Loads a `.keras` file, or the `.h5` that Keras 2's `model.save` wrote: the layers and their
 /// weights, to predict with, or to compile and train on. What it was compiled with is not read, and
 /// Keras does not know the names of the classes: see [`Model::with_classes`].
+///
+/// Branches that come together again become `Residual` and `Concatenate`, called as Keras's `Add` and
+/// `Concatenate` are, whose branches are chains: `conv2_block1_add.body.conv2_block1_1_conv`. A model
+/// inside the model is a chain of its name.
 ///
 /// ```no_run
 /// use gradus_export::load_keras;
@@ -38,7 +44,8 @@ const UNPACKED: u64 = 16 << 20;
 ///
 /// # Errors
 /// If the file cannot be read or is no such file, if a layer is of a class that gradus has not, or if
-/// the layers are no chain: then build the network here, and take the weights with
+/// the network has several inputs or outputs, a layer in several places, or branches that are not
+/// joined where they began: then build the network here, and take the weights with
 /// [`Import::keras`].
 pub fn load_keras(path: impl AsRef<Path>, context: Context) -> Result<Model, LoadError> {
     let path = path.as_ref();
@@ -48,16 +55,20 @@ pub fn load_keras(path: impl AsRef<Path>, context: Context) -> Result<Model, Loa
         expected: "a model of Keras",
         reason: "it has weights and no layers".to_owned(),
     })?;
-    let (network, image) = description.read(path)?;
-    h5.look(if three { of_keras_3 } else { of_keras_2 })?;
+    let Described { network, image, leaves } = description.read(path)?;
+    match three {
+        true => h5.look(&of_keras_3)?,
+        false => h5.look(&leaves.naming())?,
+    }
     let wanted = Wanted::at_most(h5.numbers());
     let mut model = Model::build_to_be_filled(network, image, context, &wanted)
         .map_err(|cause| LoadError::Shape { path: path.to_owned(), cause })?;
+    let places = leaves.places(model.network(), &wanted.params(), three);
     if !wanted.is_met() {
-        let problems = too_few(&model, &wanted, &h5, three)?;
+        let problems = too_few(&places, &wanted, &h5);
         return Err(LoadError::Mismatch { path: path.to_owned(), problems });
     }
-    fill(&mut Import::into(&mut model), &h5, three)?;
+    Import::into(&mut model).fill(&places, &h5, |_| false)?;
     Ok(model)
 }
 
@@ -70,8 +81,12 @@ impl Import<'_> {
     /// changed.
     pub fn keras(&mut self, path: impl AsRef<Path>) -> Result<(), LoadError> {
         let (_, mut h5, three) = open(path.as_ref(), false)?;
-        h5.look(if three { of_keras_3 } else { of_keras_2 })?;
-        fill(self, &h5, three)
+        h5.look(if three { &of_keras_3 } else { &by_first_group })?;
+        let places = match three {
+            true => Unfolded::of(self.model.network(), self.model.image_shape())?.places(),
+            false => of_the_same_names(self.model),
+        };
+        self.fill(&places, &h5, |_| false)
     }
 }
 
@@ -173,33 +188,27 @@ fn stored(archive: &mut Archive, size: u64) -> Result<Option<(u64, u64)>, String
     }
 }
 
-fn fill(import: &mut Import<'_>, h5: &H5, three: bool) -> Result<(), LoadError> {
-    let places = places(import.model, three)?;
-    import.fill(&places, h5, |_| false)
-}
-
-/// Where the tensors of the model stand in a file of Keras.
-fn places(model: &Model, three: bool) -> Result<Vec<Place>, LoadError> {
-    Ok(match three {
-        true => Unfolded::of(model.network(), model.image_shape())?.places(),
-        false => Place::all_of(model.network()),
-    })
+/// Where the tensors of the model stand in a file of Keras 2: under the names of their layers, which
+/// are those in their containers where no two are the same.
+fn of_the_same_names(model: &Model) -> Vec<Place> {
+    let (mut places, mut names) = (Place::all_of(model.network()), BTreeSet::new());
+    let own = |path: &str| path.rsplitn(3, '.').take(2).collect::<Vec<_>>().join("\n");
+    if places.iter().all(|place| names.insert(own(&place.name))) {
+        for place in &mut places {
+            let start = place.name.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+            place.name.drain(..start);
+        }
+    }
+    places
 }
 
 /// All in which the file differs from a network that has more numbers than it: one that was not made
 /// in full.
-fn too_few(model: &Model, wanted: &Wanted, h5: &H5, three: bool) -> Result<Vec<String>, LoadError> {
-    let mut unfolded = Unfolded::of(model.network(), model.image_shape())?;
-    unfolded.ask_for(&wanted.params());
-    let mut places = unfolded.places();
-    if !three {
-        // Keras 2 calls them as they are called here.
-        places.iter_mut().for_each(|place| place.name = place.field().unwrap_or_default().into());
-    }
-    let mut problems = differences(&places, h5, |_| false);
+fn too_few(places: &[Place], wanted: &Wanted, h5: &H5) -> Vec<String> {
+    let mut problems = differences(places, h5, |_| false);
     let (found, wanted) = (h5.numbers(), wanted.numbers());
     problems.push(format!("the layers have {wanted} numbers, the file at most {found}"));
-    Ok(problems)
+    problems
 }
 
 /// Keras 3's names as they are; what optimizers and generators of random numbers keep is not asked
@@ -207,15 +216,4 @@ fn too_few(model: &Model, wanted: &Wanted, h5: &H5, three: bool) -> Result<Vec<S
 fn of_keras_3(path: &str) -> Option<String> {
     let ours = path.starts_with("layers/") && !path.contains("/seed_generator/");
     ours.then(|| path.to_owned())
-}
-
-/// `model_weights/conv2d_1/…/kernel:0` as `conv2d_1.kernel`.
-fn of_keras_2(path: &str) -> Option<String> {
-    let path = path.strip_prefix("model_weights/").unwrap_or(path);
-    let (layer, rest) = path.split_once('/')?;
-    if ["optimizer_weights", "top_level_model_weights"].contains(&layer) {
-        return None;
-    }
-    let last = rest.rsplit('/').next()?;
-    Some(format!("{layer}.{}", last.split(':').next()?))
 }

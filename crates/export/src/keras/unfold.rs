@@ -1,12 +1,13 @@
 //! A network as Keras has it: layers without containers, and what each takes.
 
+use super::order::{self, Takes};
+use super::var;
 use crate::Error;
 use crate::names::Names;
 use crate::places::{Place, joined};
 use gradus_layers::{Activation, Config, Flow, Layer, Sequential};
 use gradus_tensor::{Path, Shape};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// A layer of Keras.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(super) struct Node {
     pub(super) name: String,
     pub(super) config: Config,
     /// The nodes that it takes, of which `None` is the input.
-    pub(super) takes: Vec<Option<usize>>,
+    pub(super) takes: Takes,
     /// What it owns, by name.
     fields: Vec<(String, Shape)>,
     /// What Keras calls it among the weights: `conv2d_1`.
@@ -53,64 +54,18 @@ impl Unfolded {
         let mut places = Vec::new();
         for node in &self.nodes {
             for (i, (field, shape)) in node.fields.iter().enumerate() {
-                let name = format!("layers/{}/vars/{i}", node.saved);
+                let name = var(&node.saved, i);
                 places.push(Place::same(name, joined(&node.path, field), *shape));
             }
         }
         places
     }
 
-    /// Gives the layers that were not made, because a file has too few numbers, what they asked for.
-    pub(super) fn ask_for(&mut self, params: &[(String, Shape)]) {
-        for node in &mut self.nodes {
-            let asked = params.iter().filter_map(|(path, shape)| {
-                let (layer, field) = path.rsplit_once('.')?;
-                (layer == node.path).then(|| (field.to_owned(), *shape))
-            });
-            let asked: Vec<(String, Shape)> = asked.collect();
-            let made = |(_, shape): &(String, Shape)| !shape.is_empty();
-            if asked.len() > node.fields.len() || !node.fields.iter().all(made) {
-                node.fields = asked;
-            }
-        }
-    }
-
-    /// Numbers the layers of each class in the order in which Keras has them: by how far they are
-    /// from the output, those that are equally far in the order in which a walk back from the
-    /// output meets them.
+    /// Numbers the layers of each class in the order in which Keras has them.
     fn number(&mut self, last: Option<usize>) {
-        let (mut met, mut finished) = (vec![usize::MAX; self.nodes.len()], Vec::new());
-        if let Some(last) = last {
-            self.walk_back(last, &mut 0, &mut met, &mut finished);
-        }
-        let mut depths = vec![0; self.nodes.len()];
-        for &i in finished.iter().rev() {
-            for before in self.nodes[i].takes.iter().flatten() {
-                depths[*before] = depths[*before].max(depths[i] + 1);
-            }
-        }
-        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(depths[i]), met[i]));
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for i in order {
-            let class = self.nodes[i].config.default_name();
-            let count = counts.entry(class.clone()).or_default();
-            self.nodes[i].saved = if *count == 0 { class } else { format!("{class}_{count}") };
-            *count += 1;
-        }
-    }
-
-    /// Keras's `_build_map`: `met` in the order of the first visit, `finished` in that of the last.
-    fn walk_back(&self, i: usize, next: &mut usize, met: &mut [usize], finished: &mut Vec<usize>) {
-        if met[i] != usize::MAX {
-            return;
-        }
-        met[i] = *next;
-        *next += 1;
-        for before in self.nodes[i].takes.iter().flatten() {
-            self.walk_back(*before, next, met, finished);
-        }
-        finished.push(i);
+        let takes: Vec<Takes> = self.nodes.iter().map(|node| node.takes.clone()).collect();
+        let names = order::names(&takes, last, |i| self.nodes[i].config.default_name());
+        self.nodes.iter_mut().zip(names).for_each(|(node, name)| node.saved = name);
     }
 }
 

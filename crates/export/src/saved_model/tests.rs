@@ -264,14 +264,30 @@ fn raw_pixels_are_resized_and_scaled_in_the_graph() {
     assert_eq!(floats(tensor(&nodes, "pixels/rescale")), [1.0 / 255.0]);
     assert_eq!(node(&nodes, "conv2d/Conv2D").input[0], "pixels/Mul");
 
-    let graph = read(&export.saved_model().pixels(Interpolation::Bilinear));
-    let nodes = graph.graph_def.expect("a graph").node;
-    let scale = node(&nodes, "pixels/ScaleAndTranslate");
-    assert_eq!(attr(scale, "kernel_type"), &Attr::word("triangle"));
-    sound(&nodes);
-    let hamming = export.saved_model().pixels(Interpolation::Hamming).build().err();
-    let text = hamming.expect("no such filter").to_string();
-    assert!(text.starts_with("interpolation: TensorFlow has no filter Hamming"), "{text}");
+    let filters = [
+        (Interpolation::Bilinear, "triangle"),
+        (Interpolation::Bicubic, "keyscubic"),
+        (Interpolation::Lanczos, "lanczos3"),
+    ];
+    for (filter, name) in filters {
+        let graph = read(&export.saved_model().pixels(filter));
+        let nodes = graph.graph_def.expect("a graph").node;
+        let scale = node(&nodes, "pixels/ScaleAndTranslate");
+        assert_eq!(attr(scale, "kernel_type"), &Attr::word(name));
+        assert_eq!(attr(scale, "antialias"), &Attr::B(true));
+        sound(&nodes);
+    }
+    for (filter, why) in [
+        (Interpolation::Hamming, "it has no filter Hamming"),
+        (Interpolation::Box, "the edges of its box count otherwise"),
+    ] {
+        let error = export.saved_model().pixels(filter).build().err().expect("no such filter");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("interpolation: not in TensorFlow") && text.contains(why),
+            "{text}"
+        );
+    }
 }
 
 /// Every input was given before, nothing twice.
