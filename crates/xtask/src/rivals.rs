@@ -12,8 +12,8 @@
 //! what counts is the median over the rounds, and of a rival's settings the best. Each process
 //! says how many parameters its network has: one that has others than the tutorial's is refused.
 //! The results go into the record of the day, `docs/benchmarks/<date>-rivals.json`, where a row
-//! that is measured again takes the place of the old one; its table and the README's are written
-//! from it.
+//! that is measured again takes the place of the old one; its table is written from it, and the
+//! README's from what was measured last of each work.
 
 mod comparison;
 mod conv2d;

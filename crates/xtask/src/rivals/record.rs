@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A day's measures, on one machine.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) date: String,
     pub(super) machine: String,
@@ -80,6 +80,20 @@ impl Record {
         let old: Self = serde_json::from_slice(&text)
             .with_context(|| format!("{}: not what rivals wrote", path.display()))?;
         Ok(if old.machine == empty.machine { old } else { empty })
+    }
+
+    /// All that there are, this one among them, the newest first.
+    pub(super) fn all(self) -> Result<Vec<Self>> {
+        let mut records = vec![self];
+        for entry in fs::read_dir("docs/benchmarks")? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with("-rivals.json") && path != records[0].path("json") {
+                let old = serde_json::from_slice(&fs::read(&path)?);
+                records.push(old.with_context(|| path.display().to_string())?);
+            }
+        }
+        records.sort_by(|a, b| b.date.cmp(&a.date));
+        Ok(records)
     }
 
     /// Its file with that extension.

@@ -14,7 +14,21 @@ pub(super) fn write_all(record: &Record) -> Result<()> {
     write(&record.path("md"), &page(record))?;
     let readme = Path::new("README.md");
     let text = fs::read_to_string(readme).context("run it in the project's root")?;
-    write(readme, &between(&text, &short(record))?)
+    write(readme, &between(&text, &newest(record.clone().all()?))?)
+}
+
+/// The README's tables: what was measured last of each work beside each rival, day by day.
+fn newest(records: Vec<Record>) -> String {
+    let mut seen = Vec::new();
+    let mut tables = Vec::new();
+    for mut record in records {
+        record.rows.retain(|row| !seen.contains(&(row.work.clone(), row.rival.clone())));
+        seen.extend(record.rows.iter().map(|row| (row.work.clone(), row.rival.clone())));
+        if !record.rows.is_empty() {
+            tables.push(short(&record));
+        }
+    }
+    tables.join("\n")
 }
 
 /// The page.
@@ -61,7 +75,7 @@ fn page(record: &Record) -> String {
     text
 }
 
-/// The README's table: one line a row, and one for all convolutions.
+/// A table for the README: one line a row, and one for all convolutions.
 fn short(record: &Record) -> String {
     let mut text = format!(
         "Beside others, in turns, {}: [the whole table]({}). {}.\n\n\
@@ -146,6 +160,18 @@ mod tests {
         assert!(new.contains("oneDNN through PyTorch | 2.4 to 2.4 |"), "{new}");
         assert!(!new.contains("old"), "{new}");
         assert_eq!(between(&new, "x").expect("again").matches(BEGIN).count(), 1);
+    }
+
+    #[test]
+    fn what_was_not_measured_again_stays_with_its_own_day() {
+        let older = Record { date: "2026-01-01".to_owned(), ..record() };
+        let mut newer = record();
+        newer.rows.truncate(1);
+        let text = newest(vec![newer, older]);
+        assert_eq!(text.matches("| step |").count(), 1, "{text}");
+        let [step, convolutions] = ["| step |", "oneDNN"].map(|what| text.find(what).expect("it"));
+        let day = text.find("2026-01-01").expect("the older day");
+        assert!(step < day && day < convolutions, "{text}");
     }
 
     #[test]
