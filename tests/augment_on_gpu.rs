@@ -6,7 +6,7 @@ use gradus::data::{ClassMode, DataLoader, InMemory, Randomness, flow};
 use gradus::layers::Sequential;
 use gradus::prelude::*;
 use gradus::tensor::{Fields, Path};
-use gradus::train::{Checkpoint, Images, Verbosity};
+use gradus::train::{Batch, Batches, Checkpoint, Images, Verbosity};
 use gradus_testing::{Cases, gpu};
 use ndarray::Array4;
 
@@ -109,6 +109,54 @@ fn a_loader_s_bytes_become_its_pictures() {
         let found = raw.next_batch().expect("one").expect("a batch");
         let expected = plain.next_batch().expect("one").expect("a batch");
         assert!(found.bytes().is_none() && found.images() == expected.images());
+    }
+}
+
+/// A loader, and whether its batches came as bytes.
+struct Noting(DataLoader, Vec<bool>);
+
+impl Batches for Noting {
+    fn samples(&self) -> usize {
+        self.0.samples()
+    }
+
+    fn batch_size(&self) -> usize {
+        Batches::batch_size(&self.0)
+    }
+
+    fn image_shape(&self) -> [usize; 3] {
+        Batches::image_shape(&self.0)
+    }
+
+    fn classes(&self) -> &[String] {
+        Batches::classes(&self.0)
+    }
+
+    fn start(&mut self, epoch: u32, done: usize, steps: usize) {
+        Batches::start(&mut self.0, epoch, done, steps);
+    }
+
+    fn start_bytes(&mut self, epoch: u32, done: usize, steps: usize) {
+        self.0.start_bytes(epoch, done, steps);
+    }
+
+    fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus::data::Error>> {
+        let batch = Batches::next_batch(&mut self.0)?;
+        self.1.extend(batch.iter().map(|batch| matches!(batch.images, Images::Bytes { .. })));
+        Some(batch)
+    }
+}
+
+#[test]
+fn a_gpu_asks_for_bytes_unless_it_is_not_to() {
+    let devices = gpu().map(|gpu| [(Device::Cuda(gpu.clone()), true), (Device::Cuda(gpu), false)]);
+    for (device, on) in devices.into_iter().flatten().chain([(Device::Cpu, true)]) {
+        let mut asked = Noting(data(Randomness::Keyed), Vec::new());
+        let mut model = model(&device, on);
+        model.fit(&mut asked, Fit { verbose: Verbosity::Silent, ..Fit::default() }).expect("a run");
+        model.evaluate(&mut asked, None).expect("judged");
+        model.predict_batches(&mut asked, None).expect("answers");
+        assert_eq!(asked.1, [device != Device::Cpu && on; 9], "{device}, {on}");
     }
 }
 

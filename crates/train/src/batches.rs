@@ -111,12 +111,7 @@ pub trait Batches {
 }
 
 /// Begins `epoch` as [`Batches::start`] does, with images as bytes where a GPU would rather have that.
-pub(crate) fn start(
-    data: &mut dyn Batches,
-    cx: &Context,
-    epoch: u32,
-    [done, steps]: [usize; 2],
-) {
+pub(crate) fn start(data: &mut dyn Batches, cx: &Context, epoch: u32, [done, steps]: [usize; 2]) {
     match &cx.device {
         Device::Cuda(_) if cx.augment_on_gpu => data.start_bytes(epoch, done, steps),
         _ => data.start(epoch, done, steps),
