@@ -121,6 +121,10 @@ fn places_on_the_seam_of_two_pixels_go_to_the_same_one() {
             (0.0, -12.0, 2.0),
             (-90.0, 3.0, 0.5),
             (180.0, 0.5, 3.0),
+            // On a seam or beside it, by how the sums are rounded.
+            (0.0, 0.0, 1.2),
+            (0.0, 0.7, 2.7),
+            (0.0, 1.3, 2.8),
         ] {
             for fill_mode in MODES {
                 for interpolation in [Interpolation::Nearest, Interpolation::Bilinear] {
