@@ -90,9 +90,7 @@ fn batches_are_those_of_keras_s_own_generator() {
     for case in golden.cases("nearest.") {
         follow(&golden, case, Interpolation::Nearest, folder.path(), 1e-5);
     }
-    // Pillow 13 shrinks some tall pictures along the columns first, gradus always along the rows:
-    // a level of difference, which brightness and its truncation make at most four.
     for case in golden.cases("bilinear.") {
-        follow(&golden, case, Interpolation::Bilinear, folder.path(), 4.0 / 255.0);
+        follow(&golden, case, Interpolation::Bilinear, folder.path(), 1e-5);
     }
 }

@@ -4,7 +4,7 @@
 use gradus::augment::{Compatibility, CutMix, ImageDataGenerator, MixUp};
 use gradus::data::synthetic::Synthetic;
 use gradus::data::{
-    BadImages, ClassMode, DataLoader, Interpolation, Jpeg, Manifest, Randomness, Transform,
+    BadImages, ClassMode, DataLoader, Interpolation, Manifest, Randomness, Transform,
     flow_from_dataframe,
 };
 use gradus::layers::Sequential;
@@ -28,7 +28,6 @@ struct Job {
     shuffle: bool,
     interpolation: Interpolation,
     exif: bool,
-    jpeg: Jpeg,
     /// α of MixUp, and of CutMix after it.
     mixed: Option<[f64; 2]>,
     patience: u32,
@@ -45,7 +44,6 @@ impl Default for Job {
             shuffle: true,
             interpolation: Interpolation::Nearest,
             exif: false,
-            jpeg: Jpeg::LikeLibjpeg,
             mixed: None,
             patience: 5,
             precision: Precision::F32,
@@ -93,7 +91,6 @@ fn open(data: &Path, job: &Job) -> DataLoader {
         .target_size(SIDE, SIDE)
         .interpolation(job.interpolation)
         .exif_orientation(job.exif)
-        .jpeg(job.jpeg)
         .batch_size(3)
         .seed(3)
         .shuffle(job.shuffle)
@@ -231,7 +228,6 @@ fn a_run_is_not_resumed_with_another_option_and_the_option_is_named() {
         (Job { randomness: Randomness::Keras, ..job() }, "data", "Keyed", "Keras"),
         (Job { interpolation: Interpolation::Bilinear, ..job() }, "data", "Nearest", "Bilinear"),
         (Job { exif: true, ..job() }, "data", "orientation: false", "orientation: true"),
-        (Job { jpeg: Jpeg::Fast, ..job() }, "data", "jpeg: LikeLibjpeg", "jpeg: Fast"),
         (Job { mixed: Some([0.5, 1.0]), ..job() }, "data", "alpha: 0.4", "alpha: 0.5"),
         (Job { mixed: Some([0.4, 0.9]), ..job() }, "data", "alpha: 1.0", "alpha: 0.9"),
         (Job { patience: 6, ..job() }, "list of callbacks", "patience: 5", "patience: 6"),

@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         .with_classes(train.classes())
         .with_rescale(RESCALE);
     model.compile(RMSprop::default(), CategoricalCrossentropy::new())?;
-    say(&format!("\n{}", model.summary()));
+    say(&format!("\n{}\n{}\n", model.summary(), model.engines()));
 
     let run = match resumed {
         Some(run) => run,

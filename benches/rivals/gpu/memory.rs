@@ -4,8 +4,8 @@ use crate::convolutions::numbers;
 use crate::rows::Rows;
 use anyhow::Result;
 use gradus::layers::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Dropout,
-    GlobalAveragePooling2D, Init, Layer, MaxPooling2D, Mode, Saved,
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dropout,
+    GlobalAveragePooling2D, Init, Layer, MaxPooling2D, Mode, Saved, Sequential,
 };
 use gradus::optim::{Adam, Optimizer, RMSprop};
 use gradus::prelude::*;
@@ -30,6 +30,8 @@ pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
     layer(gpu, rows, "average pooling 2x2", x, AveragePooling2D::new(2), [1.25, 1.25])?;
     layer(gpu, rows, "global average pooling", x, GlobalAveragePooling2D::new(), [1.0, 1.0])?;
     layer(gpu, rows, "dropout", x, Dropout::new(0.25), [2.0 + byte, 2.0 + byte])?;
+    block(gpu, rows, "a block's layers one by one", false)?;
+    block(gpu, rows, "a block's layers together", true)?;
     optimizer(gpu, rows, "RMSprop", Box::new(RMSprop::default()), 5.0)?;
     optimizer(gpu, rows, "Adam", Box::new(Adam::default()), 7.0)
 }
@@ -39,6 +41,26 @@ fn copy(gpu: &Gpu, rows: &mut Rows, x: Shape) -> Result<()> {
     let (from, mut to) = (numbers(gpu, x), numbers(gpu, x));
     let bytes = 2.0 * FLOAT * x.len() as f64;
     rows.device(gpu, ["memory", "copy", "bytes"], bytes, || to.copy_from(&from))
+}
+
+/// The tutorial's first block, whose convolution of three channels computes little. Both ways are
+/// counted as what has to be moved together, so that the rates compare as the times do.
+fn block(gpu: &Gpu, rows: &mut Rows, name: &str, together: bool) -> Result<()> {
+    let x = Shape::new(if rows.quick { &[1, 10, 10, 3] } else { &[128, 128, 128, 3] });
+    let mut chain = Sequential::new()
+        .add(Conv2D::new(32, 3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(MaxPooling2D::new(2))
+        .add(Dropout::new(0.25));
+    chain.set_fused(together);
+    // How many numbers the convolution writes for each that it reads. Forward they are written, read
+    // for the statistics and read; backward read, written, and read for both of the convolution's
+    // gradients. A quarter of them is pooled: y and the winners with a byte each, dy and the same.
+    let &[_, h, w, c] = x.dims() else { unreachable!("images") };
+    let z = (32 * (h - 2) * (w - 2)) as f64 / (c * h * w) as f64;
+    let pooled = 0.25 * (2.0 + 1.0 / FLOAT);
+    let numbers = [1.0 + z * (3.0 + pooled), 2.0 + z * (4.0 + pooled)];
+    layer(gpu, rows, name, x, chain, numbers)
 }
 
 fn layer<L: Layer>(

@@ -12,6 +12,7 @@
 mod conv2d;
 mod epoch;
 mod network;
+mod pipeline;
 #[path = "../../common/reference.rs"]
 mod reference;
 
@@ -34,8 +35,8 @@ struct Args {
     /// How long a measure is repeated
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// The folder with the two CSVs, for `epoch`
-    #[arg(long, required_if_eq("what", "epoch"))]
+    /// The folder with the two CSVs, for `epoch`, or with files, for `pipeline`
+    #[arg(long, required_if_eq_any([("what", "epoch"), ("what", "pipeline")]))]
     data: Option<PathBuf>,
     /// Keep decoded images in memory, in `epoch`
     #[arg(long)]
@@ -47,6 +48,7 @@ enum What {
     Train,
     Infer,
     Conv2d,
+    Pipeline,
     Epoch,
 }
 
@@ -57,7 +59,7 @@ fn main() -> anyhow::Result<()> {
         "{}",
         json!({
             "version": format!("gradus {version} ({isa:?})"),
-            "parameters": network::parameters(),
+            "parameters": (!matches!(args.what, What::Pipeline)).then(network::parameters),
             "threads": args.threads,
         })
     );
@@ -65,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         What::Train => network::train(&args),
         What::Infer => network::infer(&args),
         What::Conv2d => conv2d::passes(&args),
+        What::Pipeline => pipeline::rates(&args),
         What::Epoch => return epoch::epochs(&args),
     }
     Ok(())

@@ -11,8 +11,7 @@
 //! Cut short    an error, as with Pillow; damage inside a JPEG is an error or part of the picture
 //! ```
 //!
-//! The bytes are Pillow's own, but for JPEG, where they may be off by a few levels ([`jpeg`]):
-//! tests/golden.rs and tests/odd_files.rs hold them against it.
+//! The bytes are Pillow's own: tests/golden.rs and tests/odd_files.rs hold them against it.
 
 mod gif;
 mod jpeg;
@@ -53,18 +52,6 @@ impl ColorMode {
     }
 }
 
-/// Who decodes JPEG files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Jpeg {
-    /// Within 3 levels of libjpeg, which Pillow and so Keras use, and a file that is cut short is an
-    /// error. The default.
-    #[default]
-    LikeLibjpeg,
-    /// Twice as fast. Up to 7 levels off in photos (0.2 on average), and of a file that is cut short
-    /// the rest is grey.
-    Fast,
-}
-
 /// How a [`Decoder`] reads a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reading {
@@ -77,8 +64,6 @@ pub struct Reading {
     /// refused before any memory is asked for, however small their file. A progressive JPEG, which
     /// takes twice the memory, may have half as many.
     pub max_pixels: u64,
-    /// Who decodes JPEG files: as libjpeg does by default.
-    pub jpeg: Jpeg,
 }
 
 impl Default for Reading {
@@ -87,7 +72,6 @@ impl Default for Reading {
             color_mode: ColorMode::default(),
             exif_orientation: false,
             max_pixels: Decoder::MAX_PIXELS,
-            jpeg: Jpeg::default(),
         }
     }
 }
@@ -215,9 +199,9 @@ impl Decoder {
         let Self { file, native, pixels, turned } = self;
         let format = image::guess_format(file)?;
         let limit = reading.max_pixels;
-        let (found, orientation) = guarded(format, || match (format, reading.jpeg) {
-            (ImageFormat::Jpeg, Jpeg::LikeLibjpeg) => jpeg::decode(file, limit, native),
-            (ImageFormat::Gif, _) => Ok((gif::first_frame(file, limit, turned, native)?, None)),
+        let (found, orientation) = guarded(format, || match format {
+            ImageFormat::Jpeg => jpeg::decode(file, limit, native),
+            ImageFormat::Gif => Ok((gif::first_frame(file, limit, turned, native)?, None)),
             _ => other(file, format, limit, native),
         })?;
         pixels::convert(&found, format, reading.color_mode, native, pixels)?;

@@ -1,6 +1,6 @@
 //! The arguments that all image files share, however they are listed: in a manifest or in folders.
 
-use crate::{ClassMode, ColorMode, Error, Flow, Interpolation, Jpeg, Reading};
+use crate::{ClassMode, ColorMode, Error, Flow, Interpolation, Reading};
 use std::collections::HashSet;
 
 /// Image files that are being described: how they are listed (`L`), and what all of them share.
@@ -151,12 +151,6 @@ impl<L> Flow<Files<L>> {
     /// The most pixels a file may declare ([`Reading::max_pixels`]).
     pub fn max_pixels(mut self, pixels: u64) -> Self {
         self.source.loading.reading.max_pixels = pixels;
-        self
-    }
-
-    /// Who decodes JPEG files: as libjpeg does by default, or twice as fast.
-    pub fn jpeg(mut self, decoder: Jpeg) -> Self {
-        self.source.loading.reading.jpeg = decoder;
         self
     }
 

@@ -35,7 +35,7 @@ mod write_version;
 pub use bad_images::{BadImages, Problem};
 pub use cache::Cache;
 pub use dataset::{Dataset, Sample};
-pub use decode::{ColorMode, Decoder, Jpeg, Reading};
+pub use decode::{ColorMode, Decoder, Reading};
 pub use error::Error;
 pub use files::Files;
 pub use flow::{Flow, flow};

@@ -3,7 +3,8 @@
 //! ```text
 //! Nearest      out(i) = in(⌊xᵢ⌋) on each axis, x₀ = b₀ + s/2, xᵢ₊₁ = xᵢ + s, s = (b₁ − b₀)/out
 //! the others   out(i) = Σⱼ w(i,j)·in(j), w(i,j) ∝ f((j + ½ − cᵢ)/max(s, 1)), cᵢ = b₀ + (i + ½)·s:
-//!              along rows first, rounded to bytes, then along columns
+//!              along rows first, rounded to bytes, then along columns; the other way round where
+//!              the height loses more than twice as many pixels as the width
 //! ```
 //!
 //! Conventions: f is stretched by s where the image shrinks, so that every pixel counts
@@ -11,8 +12,8 @@
 //! which is part of the result. Nearest *adds up* its steps in f64: computing (i + ½)·s directly is
 //! the same but for ties, where the accumulated rounding decides: from 200 to 53 pixels it is
 //! another picture. The filters reach beyond the crop box, as Pillow's do. With four channels the
-//! last one is alpha, and colour is weighted by it. Pillow 13 shrinks some pictures along columns
-//! first, by a rule of its own; a fifth of their bytes is then one level off.
+//! last one is alpha, and colour is weighted by it. Which pass comes first is a rule of Pillow 13;
+//! before, it was always the one along rows, which moves a fifth of such a picture's bytes by a level.
 //!
 //! Reference: Pillow 13, `src/libImaging/Resample.c`, `Geometry.c` and `Image.resize`.
 
@@ -114,7 +115,8 @@ pub struct Resizer {
     tables: Tables,
     /// The original with its colour weighted by alpha, where there is alpha.
     premultiplied: Vec<u8>,
-    /// The rows that the second pass needs, resized along the columns: (rows, out_w, channels).
+    /// What the first pass gives: (rows that the second needs, out_w, channels), or (out_h, w,
+    /// channels).
     between: Vec<u8>,
     /// One row of sums.
     sums: Vec<i32>,
@@ -209,6 +211,11 @@ impl Resizer {
         }
         if !down {
             return along_rows(columns, from, w, channels, into);
+        }
+        if h.saturating_sub(out_h) > 2 * w.saturating_sub(out_w) {
+            between.resize(out_h * w * channels, 0);
+            along_columns(rows, from, 0, w * channels, sums, between);
+            return along_rows(columns, between, w, channels, into);
         }
         let [first, end] = rows.span();
         between.resize((end - first) * line, 0);

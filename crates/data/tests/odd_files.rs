@@ -60,7 +60,7 @@ fn odd_files_are_read_or_refused_as_pillow_does() {
             (Ok(read), Some(([width, height], pillow))) => {
                 assert_eq!(read.dim(), (height, width, 3), "{}", path.display());
                 for (part, (a, b)) in means(read).iter().zip(&pillow).enumerate() {
-                    assert!((a - b).abs() <= 1.0, "{}, {part}: {a} is not {b}", path.display());
+                    assert!((a - b).abs() <= 0.01, "{}, {part}: {a} is not {b}", path.display());
                 }
             }
             (Err(Error::Image { path: named, .. }), None) => assert_eq!(named, path),

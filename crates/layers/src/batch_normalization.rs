@@ -31,9 +31,9 @@ use crate::layer::freeze;
 use crate::{
     Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
 };
-use gradus_tensor::gpu::{GpuView, GpuViewMut};
+use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Context, Device, Param, Real, Shape, Spec, Tensor, fields};
+use gradus_tensor::{Context, Device, Param, Real, Scratch, Shape, Spec, Tensor, fields};
 use options::Options;
 
 /// What y takes besides x. Every slice holds one number for each channel.
@@ -187,11 +187,6 @@ impl BatchNormalization {
         [scale, shift]
     }
 
-    /// Where the layer was built.
-    pub(crate) fn device(&self) -> Device {
-        self.moving_mean.device()
-    }
-
     /// The normalization of inference, and of a frozen layer.
     pub(crate) fn moving(&self) -> Normalization<'_, f32> {
         self.normalization([self.moving_mean.slice(), &[], self.moving_variance.slice()])
@@ -223,8 +218,31 @@ impl BatchNormalization {
     }
 
     /// The normalization of inference, and of a frozen layer, on a GPU.
-    fn moving_there(&self) -> cuda::Normalization<'_> {
+    pub(crate) fn moving_there(&self) -> cuda::Normalization<'_> {
         self.there([self.moving_mean.gpu(), GpuView::none(), self.moving_variance.gpu()])
+    }
+
+    /// As [`BatchNormalization::of_training`], on a GPU.
+    pub(crate) fn of_training_there<'a>(
+        &'a self,
+        of_batch: [&'a Tensor; 3],
+    ) -> cuda::Normalization<'a> {
+        if self.is_frozen() { self.moving_there() } else { self.there(of_batch.map(Tensor::gpu)) }
+    }
+
+    /// Takes the statistics of a batch on a GPU (mean, the rest of the mean, variance) and moves the
+    /// moving ones towards them.
+    pub(crate) fn judge_there(
+        &mut self,
+        gpu: &Gpu,
+        scratch: &mut Scratch,
+        x: &Tensor,
+        statistics: [&mut Tensor; 3],
+    ) {
+        let channels = x.shape().last();
+        let scratch = scratch.take_gpu(cuda::scratch(x.len() / channels, channels));
+        let moving = Some(self.moving_mut(x.shape()));
+        cuda::statistics(gpu, scratch, x.gpu(), statistics.map(Tensor::gpu_mut), moving);
     }
 
     /// The normalization with these statistics, on a GPU.
@@ -239,7 +257,7 @@ impl BatchNormalization {
     }
 
     /// The same, and where the gradients of gamma and beta go: none for one that is not there.
-    fn with_gradients<'a>(
+    pub(crate) fn with_gradients<'a>(
         &'a mut self,
         [mean, rest, variance]: [GpuView<'a, f32>; 3],
     ) -> (cuda::Normalization<'a>, [GpuViewMut<'a, f32>; 2]) {
@@ -400,11 +418,8 @@ impl Layer for BatchNormalization {
                 self.move_statistics(x.shape(), mean, variance);
             }
             Device::Cuda(gpu) => {
-                let scratch = &mut cx.workspace.scratch;
-                let scratch = scratch.take_gpu(cuda::scratch(x.len() / mean.len(), mean.len()));
-                let statistics = [mean.gpu_mut(), rest.gpu_mut(), variance.gpu_mut()];
-                let moving = Some(self.moving_mut(x.shape()));
-                cuda::statistics(gpu, scratch, x.gpu(), statistics, moving);
+                let statistics = [&mut *mean, &mut *rest, &mut *variance];
+                self.judge_there(gpu, &mut cx.workspace.scratch, x, statistics);
                 let n = self.there([mean.gpu(), rest.gpu(), variance.gpu()]);
                 cuda::forward(gpu, x.gpu(), &n, y.gpu_mut());
             }

@@ -422,6 +422,10 @@ impl Layer for Conv2D {
         2 * (y.len() * r * s * x.last() / self.options.groups) as u64
     }
 
+    fn algorithm(&self, x: Shape) -> Option<&'static str> {
+        self.geometry(x).ok().map(|g| cpu::Algorithm::pick(&g).name())
+    }
+
     fn build(&mut self, x: Shape, init: &mut Init<'_>) -> Result<(), ShapeError> {
         self.kernel = Param::default();
         let g = self.geometry(x)?;

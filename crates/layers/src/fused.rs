@@ -21,10 +21,11 @@
 //! ```
 //!
 //! [`Sequential`](crate::Sequential) finds such layers when it plans; [`Layer::set_fused`] turns it
-//! off. On a GPU every layer does its own work. For inference alone, normalizations beside products
-//! can be [`folded`](crate::folded) away altogether.
+//! off. For inference alone, normalizations beside products can be [`folded`](crate::folded) away
+//! altogether.
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -35,11 +36,10 @@ use crate::{
     ShapeError, Slot, batch_normalization,
 };
 use cpu::Passes;
+use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
+use gradus_tensor::{Context, Device, Shape, Spec, Tensor, Workspace};
 use std::any::Any;
-
-const ONE_BY_ONE: &str = "layers on a GPU are not planned to be done together";
 
 /// The layers, borrowed to be read.
 #[derive(Clone, Copy, Debug)]
@@ -88,24 +88,56 @@ impl<'a> Layers<'a> {
     fn relu(&self) -> bool {
         self.conv.activation_option() == Activation::Relu
     }
+}
 
-    /// z, activated, with the statistics of the batch: mean, the rest of the mean, variance. The
-    /// convolution sums around the moving mean, which is not far off once training goes.
-    fn convolve_and_judge(
-        &self,
-        cx: &mut Context,
-        x: &Tensor,
-        z: &mut Tensor,
-        statistics: [&mut [f32]; 3],
-    ) {
-        let (g, shift) = (self.conv.planned(x), self.normalization.moving().mean);
-        let rows = z.len() / g.k;
-        match self.conv.convolve_with_moments(cx, x, &g, shift, z) {
-            Some(sums) => statistics_of_moments(sums, shift, rows, statistics),
-            None => {
-                let (isa, ws) = (Isa::detect(), &mut cx.workspace);
-                batch_normalization::cpu::statistics(isa, ws, z.rows(), statistics);
-            }
+/// z, activated, and its statistics (mean, the rest of the mean, variance), towards which the moving
+/// ones are moved; unless the normalization is frozen.
+fn convolve_and_judge(
+    chain: &mut [Box<dyn Layer>],
+    cx: &mut Context,
+    x: &Tensor,
+    z: &mut Tensor,
+    [mean, rest, variance]: [&mut Tensor; 3],
+) {
+    let (first, others) = chain.split_at_mut(1);
+    let conv = &*as_layer_mut::<Conv2D>(&mut first[0]);
+    let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
+    let relu = conv.activation_option() == Activation::Relu;
+    if normalization.is_frozen() {
+        return conv.convolve(cx, x, z, relu);
+    }
+    match &cx.device {
+        Device::Cpu => {
+            let statistics = [&mut *mean, rest, &mut *variance].map(|t| t.slice_mut());
+            convolve_with_statistics(conv, cx, x, z, normalization.moving().mean, statistics);
+            normalization.move_statistics(z.shape(), mean, variance);
+        }
+        Device::Cuda(gpu) => {
+            let gpu = gpu.clone();
+            conv.convolve(cx, x, z, relu);
+            let scratch = &mut cx.workspace.scratch;
+            normalization.judge_there(&gpu, scratch, z, [mean, rest, variance]);
+        }
+    }
+}
+
+/// z, activated, with the statistics of the batch, on the CPU. The convolution sums around the
+/// moving mean, which is not far off once training goes.
+fn convolve_with_statistics(
+    conv: &Conv2D,
+    cx: &mut Context,
+    x: &Tensor,
+    z: &mut Tensor,
+    shift: &[f32],
+    statistics: [&mut [f32]; 3],
+) {
+    let g = conv.planned(x);
+    let rows = z.len() / g.k;
+    match conv.convolve_with_moments(cx, x, &g, shift, z) {
+        Some(sums) => statistics_of_moments(sums, shift, rows, statistics),
+        None => {
+            let (isa, ws) = (Isa::detect(), &mut cx.workspace);
+            batch_normalization::cpu::statistics(isa, ws, z.rows(), statistics);
         }
     }
 }
@@ -114,15 +146,13 @@ impl<'a> Layers<'a> {
 /// they are.
 pub(crate) fn plan(chain: &[Box<dyn Layer>], x: Spec, mode: Mode) -> Option<Plan> {
     let layers = Layers::at_front(chain)?;
-    if layers.normalization.device() != Device::Cpu {
-        return None;
-    }
     let g = layers.geometry(x.shape).ok()??;
     let conv = layers.conv.plan(x, mode).ok()?;
     layers.normalization.output_shape(g.x()).ok()?;
     let rows = g.n * g.h * g.w;
     let scratch = cpu::scratch(&g).max(batch_normalization::cpu::scratch(rows, g.c));
-    let own = Plan { scratch: scratch.max(conv.scratch), ..Plan::new(Spec::f32(g.y())) };
+    let own = Plan::new(Spec::f32(g.y())).with_scratch(scratch.max(conv.scratch));
+    let own = own.with_gpu_scratch(cuda::scratch(&g).max(conv.gpu_scratch));
     let statistic = Slot::fixed(Spec::f32(Shape::new(&[g.c])));
     let mut slots = vec![Slot::per_batch(Spec::f32(g.x()))];
     if mode == Mode::Train {
@@ -151,7 +181,10 @@ pub(crate) fn infer(
             let passes = Passes { isa, g: &g, n: &n, factor: 1.0, relu };
             passes.infer(&mut cx.workspace, z.slice(), y.slice_mut());
         }
-        Device::Cuda(_) => unreachable!("{ONE_BY_ONE}"),
+        Device::Cuda(gpu) => {
+            let n = layers.normalization.moving_there();
+            cuda::Passes::new(gpu, &g, &n, layers.relu()).infer(z.gpu(), y.gpu_mut());
+        }
     }
 }
 
@@ -163,29 +196,27 @@ pub(crate) fn forward(
     y: &mut Tensor,
     saved: &mut Saved,
 ) {
-    let (layers, isa) = (Layers::at_front(chain).expect("what was planned"), Isa::detect());
-    let (g, draw) = (layers.planned(x), layers.dropout.map(|dropout| dropout.draw(cx)));
+    let layers = Layers::at_front(chain).expect("what was planned");
+    let (g, relu) = (layers.planned(x), layers.relu());
+    let draw = layers.dropout.map(|dropout| dropout.draw(cx));
     let [z, won, codes, mean, rest, variance, _, _] = saved.slots();
-    let frozen = layers.normalization.is_frozen();
-    if frozen {
-        layers.conv.convolve(cx, x, z, layers.relu());
-    } else {
-        let statistics = [&mut *mean, &mut *rest, &mut *variance].map(|t| t.slice_mut());
-        layers.convolve_and_judge(cx, x, z, statistics);
-    }
+    convolve_and_judge(chain, cx, x, z, [&mut *mean, &mut *rest, &mut *variance]);
+    let normalization = &*as_layer_mut::<BatchNormalization>(&mut chain[1]);
     match &cx.device {
         Device::Cpu => {
-            let ws = &mut cx.workspace;
-            let n = layers.normalization.of_training([mean, rest, variance]);
-            let (factor, relu) = (draw.map_or(1.0, |draw| draw.scale()), layers.relu());
+            let (isa, ws) = (Isa::detect(), &mut cx.workspace);
+            let n = normalization.of_training([mean, rest, variance]);
+            let factor = draw.map_or(1.0, |draw| draw.scale());
             let passes = Passes { isa, g: &g, n: &n, factor, relu };
             let kept = (won.slice_mut(), codes.slice_mut());
             passes.forward(ws, draw.as_ref(), z.slice(), y.slice_mut(), kept);
         }
-        Device::Cuda(_) => unreachable!("{ONE_BY_ONE}"),
-    }
-    if !frozen {
-        as_layer_mut::<BatchNormalization>(&mut chain[1]).move_statistics(g.x(), mean, variance);
+        Device::Cuda(gpu) => {
+            let n = normalization.of_training_there([mean, rest, variance]);
+            let (now, kept) = (cx.published_step(), (won.gpu_mut(), codes.gpu_mut()));
+            let passes = cuda::Passes::new(gpu, &g, &n, relu);
+            passes.forward(draw.as_ref(), now, z.gpu(), y.gpu_mut(), kept);
+        }
     }
 }
 
@@ -198,36 +229,77 @@ pub(crate) fn backward(
     dx: Option<&mut Tensor>,
     saved: &mut Saved,
 ) {
-    let (layers, isa) = (Layers::at_front(chain).expect("what was planned"), Isa::detect());
+    let layers = Layers::at_front(chain).expect("what was planned");
     let (g, relu) = (layers.planned(x), layers.relu());
     let factor = layers.dropout.map_or(1.0, |dropout| dropout.draw(cx).scale());
-    let [z, won, codes, mean, rest, variance, dgamma, dbeta] = saved.slots();
     let (first, others) = chain.split_at_mut(1);
     let conv = as_layer_mut::<Conv2D>(&mut first[0]);
     let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
+    let (dbias, of) = (conv.bias_gradient(), (&g, factor, relu));
     match &cx.device {
-        Device::Cpu => {
-            let (ws, dy, codes) = (&mut cx.workspace, dy.slice(), codes.slice());
-            let n = normalization.of_training([mean, rest, variance]);
-            let passes = Passes { isa, g: &g, n: &n, factor, relu };
-            let [sum_x_hat, sum] = [&mut *dgamma, &mut *dbeta].map(|t| t.slice_mut::<f32>());
-            if normalization.is_frozen() {
-                // The statistics do not depend on x.
-                sum_x_hat.fill(0.0);
-                sum.fill(0.0);
-            } else {
-                let sums = [&mut *sum_x_hat, &mut *sum];
-                passes.backward_parameters(ws, [won.slice(), dy], codes, sums);
-            }
-            let dbias = conv.bias_gradient().map(|dbias| dbias.slice_mut());
-            passes.backward_input(ws, dy, codes, [sum_x_hat, sum], z.slice_mut(), dbias);
+        Device::Cpu => backward_here(&mut cx.workspace, of, normalization, dy, dbias, saved),
+        Device::Cuda(gpu) => {
+            let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
+            backward_there((gpu, scratch), of, normalization, dy, dbias, saved);
         }
-        Device::Cuda(_) => unreachable!("{ONE_BY_ONE}"),
     }
+    let [z, ..] = saved.slots::<8>();
+    conv.backward_kernel_and_input(cx, x, z, dx);
+}
+
+/// On the CPU: dz in the place of z, and the gradients of gamma, beta and the bias.
+fn backward_here(
+    ws: &mut Workspace,
+    (g, factor, relu): (&Geometry, f32, bool),
+    normalization: &mut BatchNormalization,
+    dy: &Tensor,
+    dbias: Option<&mut Tensor>,
+    saved: &mut Saved,
+) {
+    let [z, won, codes, mean, rest, variance, dgamma, dbeta] = saved.slots();
+    let (dy, codes) = (dy.slice(), codes.slice());
+    let n = normalization.of_training([mean, rest, variance]);
+    let passes = Passes { isa: Isa::detect(), g, n: &n, factor, relu };
+    let [sum_x_hat, sum] = [&mut *dgamma, &mut *dbeta].map(|t| t.slice_mut::<f32>());
+    if normalization.is_frozen() {
+        // The statistics do not depend on x.
+        sum_x_hat.fill(0.0);
+        sum.fill(0.0);
+    } else {
+        let sums = [&mut *sum_x_hat, &mut *sum];
+        passes.backward_parameters(ws, [won.slice(), dy], codes, sums);
+    }
+    let dbias = dbias.map(|dbias| dbias.slice_mut());
+    passes.backward_input(ws, dy, codes, [sum_x_hat, sum], z.slice_mut(), dbias);
     if !normalization.is_frozen() {
         normalization.take_gradients([dgamma, dbeta]);
     }
-    conv.backward_kernel_and_input(cx, x, z, dx);
+}
+
+/// The same on a GPU.
+fn backward_there(
+    (gpu, mut scratch): (&Gpu, GpuViewMut<'_, f32>),
+    (g, factor, relu): (&Geometry, f32, bool),
+    normalization: &mut BatchNormalization,
+    dy: &Tensor,
+    dbias: Option<&mut Tensor>,
+    saved: &mut Saved,
+) {
+    let [z, won, codes, mean, rest, variance, dgamma, dbeta] = saved.slots();
+    let (dy, codes) = (dy.gpu(), (codes.gpu(), factor));
+    let mut sums = [GpuView::none(); 2];
+    if !normalization.is_frozen() {
+        let statistics = [&*mean, &*rest, &*variance].map(Tensor::gpu);
+        let (n, gradients) = normalization.with_gradients(statistics);
+        let into = [[dgamma.gpu_mut(), dbeta.gpu_mut()], gradients];
+        let passes = cuda::Passes::new(gpu, g, &n, relu);
+        passes.backward_parameters(scratch.reborrow(), [won.gpu(), dy], codes, into);
+        sums = [dgamma.gpu(), dbeta.gpu()];
+    }
+    let n = normalization.of_training_there([mean, rest, variance]);
+    let dbias = dbias.map_or_else(GpuViewMut::none, Tensor::gpu_mut);
+    let passes = cuda::Passes::new(gpu, g, &n, relu);
+    passes.backward_input(scratch, dy, codes, sums, z.gpu_mut(), dbias);
 }
 
 /// The layer as what it was found to be.

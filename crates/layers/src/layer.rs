@@ -78,6 +78,12 @@ pub trait Layer: Fields + Debug + Send + Sync + Any {
         0
     }
 
+    /// The algorithm that its engine on the CPU picks for an x of this shape, where there is a choice:
+    /// see [`Engines`](crate::Engines).
+    fn algorithm(&self, _x: Shape) -> Option<&'static str> {
+        None
+    }
+
     /// Makes the parameters for inputs of this shape (the batch extent means nothing).
     ///
     /// # Errors

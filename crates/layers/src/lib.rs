@@ -57,6 +57,7 @@ pub mod sparse_categorical_crossentropy;
 
 mod accuracy;
 mod config;
+mod engines;
 mod init;
 mod initializer;
 mod lanes;
@@ -79,6 +80,7 @@ pub use activation::Activation;
 pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use config::{Config, ConfigError};
+pub use engines::Engines;
 pub use gradus_tensor as tensor;
 pub use gradus_tensor::Regularizer;
 pub use init::{Init, Wanted};

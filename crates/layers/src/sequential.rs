@@ -134,7 +134,7 @@ impl Sequential {
 
     /// The plan of the link that begins with layer `first`: of that layer, or of several that are
     /// done together.
-    fn plan_link(&self, first: usize, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
+    pub(crate) fn plan_link(&self, first: usize, x: Spec, mode: Mode) -> Result<Plan, ShapeError> {
         let together = match self.one_by_one {
             true => None,
             false => fused::plan(&self.layers[first..], x, mode),

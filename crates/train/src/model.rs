@@ -6,7 +6,7 @@
 use crate::metrics::{Metric, Metrics};
 use crate::{Batches, Error, History, Memory, Step};
 use gradus_data::Interpolation;
-use gradus_layers::{Accuracy, Layer, Loss, Sequential, ShapeError, Summary, Wanted};
+use gradus_layers::{Accuracy, Engines, Layer, Loss, Sequential, ShapeError, Summary, Wanted};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, FieldMut, Fields, Path, Precision, Shape, Tensor};
 
@@ -180,6 +180,16 @@ impl Model {
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary::of(&self.network, self.input(1)).expect("built for this input")
+    }
+
+    /// How the work is done: the algorithms that engines pick, the layers that are done together. With
+    /// [`set_exact`](Self::set_exact) every `winograd` is `direct`.
+    ///
+    /// # Panics
+    /// Never: the network was built for this input.
+    #[must_use]
+    pub fn engines(&self) -> Engines {
+        Engines::of(&self.network, self.input(1)).expect("built for this input")
     }
 
     /// The network as a picture: an SVG document.

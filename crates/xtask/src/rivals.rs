@@ -4,6 +4,7 @@
 //! cargo xtask rivals                                  training, inference, conv2d; PyTorch, Keras
 //! cargo xtask rivals training --rounds 9              one subject, more rounds
 //! cargo xtask rivals training burn candle             these rivals only; they are built first
+//! cargo xtask rivals pipeline                         files to batches, one thread
 //! cargo xtask rivals epoch --data DIR                 the tutorial's epoch on photos
 //! ```
 //!
@@ -19,6 +20,7 @@ mod conv2d;
 mod epoch;
 mod inference;
 mod machine;
+mod pipeline;
 mod process;
 mod record;
 mod table;
@@ -38,6 +40,7 @@ const SUBJECTS: &[(&str, Subject)] = &[
     ("training", training::comparisons),
     ("inference", inference::comparisons),
     ("conv2d", conv2d::comparisons),
+    ("pipeline", pipeline::comparisons),
     ("epoch", epoch::comparisons),
 ];
 /// Who is compared with; the last two have to be built, which takes minutes.
@@ -48,7 +51,7 @@ const INSTALLED: usize = 2;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask rivals")]
 pub(crate) struct Args {
-    /// Subjects (training, inference, conv2d, epoch) and rivals (pytorch, keras, burn, candle)
+    /// Subjects (training, inference, conv2d, pipeline, epoch) and rivals (pytorch, keras, burn, candle)
     /// [default: the subjects but epoch, pytorch and keras]
     only: Vec<String>,
     /// A Python with what benches/rivals/requirements.txt lists [default: one is set up under
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn words_select_subjects_and_rivals() {
-        let all = r#"["training", "inference", "conv2d"] ["pytorch", "keras"]"#;
+        let all = r#"["training", "inference", "conv2d", "pipeline"] ["pytorch", "keras"]"#;
         assert_eq!(of(&[]).expect("valid"), all);
         assert_eq!(of(&["conv2d", "burn"]).expect("valid"), r#"["conv2d"] ["burn"]"#);
     }

@@ -8,8 +8,8 @@
 #[cfg(test)]
 mod tests;
 
-use gradus_gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 use gradus_random::{MOST_CHANNELS, PixelMap};
+use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
 kernels! {
     "input/input";

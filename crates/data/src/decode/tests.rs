@@ -19,20 +19,6 @@ fn words(values: &[u16]) -> Vec<u8> {
 }
 
 #[test]
-fn the_fast_jpeg_decoder_is_near_and_forgives_a_file_that_is_cut_short() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, file) = jpeg(folder.path());
-    let fast = Reading { jpeg: Jpeg::Fast, ..Reading::default() };
-    let [mut one, mut other] = [Decoder::default(), Decoder::default()];
-    let near = one.read(&path).unwrap();
-    let levels = other.read_as(&path, fast).unwrap();
-    assert!(near.iter().zip(levels).all(|(a, b)| a.abs_diff(*b) <= 9));
-    std::fs::write(&path, &file[..file.len() * 3 / 4]).unwrap();
-    assert!(one.read(&path).is_err());
-    assert!(other.read_as(&path, fast).is_ok());
-}
-
-#[test]
 fn alpha_is_dropped_without_blending() {
     let read = through("a.png", 2, ExtendedColorType::Rgba8, &[9, 8, 7, 0, 1, 2, 3, 128]);
     assert_eq!(read, [9, 8, 7, 1, 2, 3]);
@@ -73,7 +59,7 @@ fn ink_becomes_light_as_pillow_makes_it() {
     let mut decoder = Decoder::default();
     let read = decoder.read(ink).unwrap();
     assert_eq!(read.dim(), (24, 40, 3));
-    assert!(read.iter().zip(pillow).all(|(a, &b)| a.abs_diff(b) <= 3));
+    assert!(read.iter().eq(pillow));
 }
 
 #[test]

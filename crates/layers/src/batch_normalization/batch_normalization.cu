@@ -3,23 +3,8 @@
 // Statistics and gradients take two stages: blocks sum down a chunk of rows, and a block for each channel adds up
 // the chunks. A thread sums few rows in f32, as differences from something near them, and these sums in f64.
 // target compute_75
-#include "columns.cuh"
-#include "lanes.cuh"
+#include "normalization.cuh"
 #include "reduce.cuh"
-
-// Rows that a thread sums in f32, and whose numbers are on their way from memory together.
-#define TILE 8
-
-// Which rows of a chunk a strand takes: `count` of them, the tile that begins at `row`.
-__device__ __forceinline__ int rows_of_tile(size_t row, size_t end, int strands) {
-    const size_t left = (end - row + strands - 1) / strands;
-    return left < TILE ? (int)left : TILE;
-}
-
-__device__ __forceinline__ size_t end_of_chunk(size_t rows, int chunk) {
-    const size_t end = ((size_t)blockIdx.y + 1) * chunk;
-    return end < rows ? end : rows;
-}
 
 // Adds to `all` the moments of `count` numbers, `stride` apart: as differences from the first, which are small where
 // the numbers are alike, however large they are.
@@ -46,14 +31,6 @@ __device__ __forceinline__ void absorb(Moments<double>& all, const float* __rest
     all.mean += delta * share;
     all.m2 += m2 + delta * delta * before * share;
 }
-
-__device__ __forceinline__ void write_pair(float* at, size_t next, double sum) {
-    const float nearest = (float)sum;
-    at[0] = nearest;
-    at[next] = (float)(sum - nearest);
-}
-
-__device__ __forceinline__ double read_pair(const float* at, size_t next) { return (double)at[0] + at[next]; }
 
 // Mean (a pair) and sum of squares around it of each chunk, each channels·chunks. Blocks: groups of lanes, chunks.
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
@@ -108,46 +85,17 @@ extern "C" __global__ void batch_normalization_statistics(const float* __restric
     moving_variance[c] = (float)(towards.keep * moving_variance[c] + towards.variance * biased);
 }
 
-// The numbers of V channels, or the same one for all where there are none.
-template <int V>
-__device__ __forceinline__ Lanes<float, V> load_or(const float* __restrict__ from, int c, float otherwise) {
-    return from ? load<V>(from + c) : spread<V>(otherwise);
-}
-
-// What y takes besides x. Null: rest 0, gamma 1, beta 0.
-struct Statistics {
-    const float *mean, *rest, *variance, *gamma, *beta;
-    float epsilon;
-};
-
-// The item, of `columns` to a row, that this thread begins with, and how far it is to its next: whole rows, so that
-// the columns stay the same. No items for threads beyond the last whole row of the grid.
-struct Walk {
-    size_t first, step;
-
-    __device__ explicit Walk(int columns) : first(grid_thread()), step(grid_threads() / columns * columns) {}
-    __device__ bool idle() const { return first >= step; }
-};
-
 template <int V>
 __device__ void normalize(const Statistics& n, size_t rows, int channels, const float* __restrict__ x,
                           float* __restrict__ y) {
     const Walk walk(channels / V);
     if (walk.idle()) return;
-    const int c = (int)(walk.first % (channels / V)) * V;
-    const Lanes<float, V> mean = load<V>(n.mean + c), variance = load<V>(n.variance + c);
-    const Lanes<float, V> rest = load_or<V>(n.rest, c, 0.f);
-    Lanes<float, V> scale = load_or<V>(n.gamma, c, 1.f), offset = load_or<V>(n.beta, c, 0.f);
-#pragma unroll
-    for (int l = 0; l < V; ++l) {
-        scale.at[l] *= 1.f / sqrtf(variance.at[l] + n.epsilon);
-        offset.at[l] = fmaf(-scale.at[l], rest.at[l], offset.at[l]);
-    }
+    const Normalize<V> normalized(n, (int)(walk.first % (channels / V)) * V);
     const size_t items = rows * (channels / V);
     for (size_t at = walk.first; at < items; at += walk.step) {
         Lanes<float, V> v = load<V>(x + at * V);
 #pragma unroll
-        for (int l = 0; l < V; ++l) v.at[l] = fmaf(v.at[l] - mean.at[l], scale.at[l], offset.at[l]);
+        for (int l = 0; l < V; ++l) v.at[l] = normalized(v.at[l], l);
         store(y + at * V, v);
     }
 }
@@ -162,46 +110,12 @@ extern "C" __global__ void batch_normalization_forward(
     else normalize<1>(n, rows, channels, x, y);
 }
 
-// Σ dy and Σ dy · (x − mean).
-struct Products {
-    double sum, product;
-};
-
-// Both of each chunk, as pairs, each channels·chunks. Blocks: groups of lanes, chunks.
+// Σ dy and Σ dy · (x − mean) of each chunk, as pairs, each channels·chunks. Blocks: groups of lanes, chunks.
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 batch_normalization_products(const float* __restrict__ x, unsigned long long rows, int channels, int lanes, int chunk,
                              const float* __restrict__ mean, const float* __restrict__ dy,
                              float* __restrict__ partials) {
-    const Strand me(lanes);
-    const int c = (int)blockIdx.x * lanes + me.lane;
-    Products all{0., 0.};
-    if (c < channels) {
-        const size_t end = end_of_chunk(rows, chunk), stride = (size_t)me.strands * channels;
-        const float middle = mean[c];
-        for (size_t row = (size_t)blockIdx.y * chunk + me.strand; row < end; row += TILE * me.strands) {
-            const int count = rows_of_tile(row, end, me.strands);
-            const size_t from = row * channels + c;
-            float sum = 0.f, product = 0.f;
-#pragma unroll
-            for (int j = 0; j < TILE; ++j) {
-                const float g = j < count ? dy[from + j * stride] : 0.f;
-                const float d = j < count ? x[from + j * stride] - middle : 0.f;
-                sum += g;
-                product = fmaf(g, d, product);
-            }
-            all.sum += sum;
-            all.product += product;
-        }
-    }
-    all = fold_strands(all, lanes, [](const Products& a, const Products& b) {
-        return Products{a.sum + b.sum, a.product + b.product};
-    });
-    if (me.strand == 0 && c < channels) {
-        const size_t next = (size_t)channels * gridDim.y;
-        float* at = partials + (size_t)c * gridDim.y + blockIdx.y;
-        write_pair(at, next, all.sum);
-        write_pair(at + 2 * next, next, all.product);
-    }
+    products(x, rows, channels, lanes, chunk, mean, [=](size_t i) { return dy[i]; }, partials);
 }
 
 // dgamma and dbeta from the sums of all chunks, twice: the gradients are null where the layer has no such parameter.
@@ -230,35 +144,19 @@ extern "C" __global__ void batch_normalization_sums(const float* __restrict__ pa
     if (gradient_of_beta) gradient_of_beta[c] = of_beta;
 }
 
-// dx = (dy − mean_dy) · scale + ((x − mean) · pull + offset). The first difference is exact for a single row, whose
-// dx is 0.
 template <int V>
 __device__ void input_gradient(const Statistics& n, size_t rows, int channels, const float* __restrict__ x,
                                const float* __restrict__ dy, const float* __restrict__ dgamma,
                                const float* __restrict__ dbeta, float* __restrict__ dx) {
     const Walk walk(channels / V);
     if (walk.idle()) return;
-    const int c = (int)(walk.first % (channels / V)) * V;
-    const Lanes<float, V> mean = load<V>(n.mean + c), variance = load<V>(n.variance + c);
-    Lanes<float, V> scale = load_or<V>(n.gamma, c, 1.f), offset = load_or<V>(n.rest, c, 0.f);
-    Lanes<float, V> mean_dy = load_or<V>(dbeta, c, 0.f), pull = load_or<V>(dgamma, c, 0.f);
-#pragma unroll
-    for (int l = 0; l < V; ++l) {
-        const float rstd = 1.f / sqrtf(variance.at[l] + n.epsilon);
-        scale.at[l] *= rstd;
-        mean_dy.at[l] /= (float)rows;
-        pull.at[l] = -scale.at[l] * rstd * (pull.at[l] / (float)rows);
-        offset.at[l] = -pull.at[l] * offset.at[l];
-    }
+    const Gradient<V> gradient(n, rows, (int)(walk.first % (channels / V)) * V, dgamma, dbeta);
     const size_t items = rows * (channels / V);
     for (size_t at = walk.first; at < items; at += walk.step) {
         const Lanes<float, V> v = load<V>(x + at * V);
         Lanes<float, V> g = load<V>(dy + at * V);
 #pragma unroll
-        for (int l = 0; l < V; ++l) {
-            const float through_statistics = fmaf(v.at[l] - mean.at[l], pull.at[l], offset.at[l]);
-            g.at[l] = fmaf(g.at[l] - mean_dy.at[l], scale.at[l], through_statistics);
-        }
+        for (int l = 0; l < V; ++l) g.at[l] = gradient(v.at[l], g.at[l], l);
         store(dx + at * V, g);
     }
 }

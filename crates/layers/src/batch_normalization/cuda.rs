@@ -127,42 +127,54 @@ unsafe impl Argument for Towards {}
 
 /// How the rows of x are cut: by geometry alone, so that sums have the same bits on every device.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+pub(crate) struct Cut {
     /// Neighbouring channels of a block: a power of two.
-    lanes: usize,
+    pub(crate) lanes: usize,
     /// Blocks beside each other.
     groups: usize,
     /// Rows of a chunk.
-    chunk: usize,
+    pub(crate) chunk: usize,
     /// Chunks.
-    chunks: usize,
+    pub(crate) chunks: usize,
 }
 
 impl Cut {
     /// Rows that a thread takes at once, at least.
     const TILE: usize = 8;
     /// Blocks that are aimed at: they fill an H200.
-    const BLOCKS: usize = 1024;
+    pub(crate) const BLOCKS: usize = 1024;
     /// Floats that a chunk hands on for each channel, at most.
-    const SUMS: usize = 4;
+    pub(crate) const SUMS: usize = 4;
 
-    fn of(rows: usize, channels: usize) -> Self {
+    pub(crate) fn of(rows: usize, channels: usize) -> Self {
         Self::aiming_at(Self::BLOCKS, rows, channels)
     }
 
-    fn aiming_at(blocks: usize, rows: usize, channels: usize) -> Self {
-        let (lanes, groups, least) = Self::block(channels);
+    pub(crate) fn aiming_at(blocks: usize, rows: usize, channels: usize) -> Self {
+        Self::with_least(Self::TILE, blocks, rows, channels)
+    }
+
+    /// For that many blocks, where a thread takes `tile` rows at least.
+    pub(crate) fn with_least(tile: usize, blocks: usize, rows: usize, channels: usize) -> Self {
+        let (lanes, groups, least) = Self::block(tile, channels);
         let chunk = (rows * groups).div_ceil(blocks).max(1).next_multiple_of(least);
         Self { lanes, groups, chunk, chunks: rows.div_ceil(chunk) }
     }
 
     /// Lanes, groups of them, and the fewest rows that are worth a block.
-    fn block(channels: usize) -> (usize, usize, usize) {
+    fn block(tile: usize, channels: usize) -> (usize, usize, usize) {
         let lanes = columns_of_block(channels);
-        (lanes, channels.div_ceil(lanes), Self::TILE * COLUMN_THREADS / lanes)
+        (lanes, channels.div_ceil(lanes), tile * COLUMN_THREADS / lanes)
     }
 
-    fn grid(&self) -> Grid {
+    /// The most chunks that [`Cut::with_least`] makes for [`Cut::BLOCKS`] of up to that many rows: of
+    /// fewer rows there may be more chunks, but never more than these.
+    pub(crate) fn most_chunks(tile: usize, rows: usize, channels: usize) -> usize {
+        let (_, groups, least) = Self::block(tile, channels);
+        Self::BLOCKS.div_ceil(groups.max(1)).min(rows.div_ceil(least))
+    }
+
+    pub(crate) fn grid(&self) -> Grid {
         Grid::of([self.groups as u32, self.chunks as u32, 1], COLUMN_THREADS as u32)
     }
 
@@ -176,10 +188,7 @@ impl Cut {
 /// Floats of scratch that every function here can do with, for up to that many rows.
 #[must_use]
 pub fn scratch(rows: usize, channels: usize) -> usize {
-    let (_, groups, least) = Cut::block(channels);
-    // Of fewer rows there may be more chunks, but never more than these.
-    let chunks = Cut::BLOCKS.div_ceil(groups.max(1)).min(rows.div_ceil(least));
-    chunks * Cut::SUMS * channels
+    Cut::most_chunks(Cut::TILE, rows, channels) * Cut::SUMS * channels
 }
 
 /// Mean, the rest of the mean and biased variance of each channel of x, C each; and the moving
@@ -302,17 +311,14 @@ fn parameters_of(
     mut scratch: GpuViewMut<'_, f32>,
     n: &Normalization<'_>,
     [x, dy]: [GpuView<'_, f32>; 2],
-    [[dgamma, dbeta], gradients]: [[GpuViewMut<'_, f32>; 2]; 2],
+    [sums, gradients]: [[GpuViewMut<'_, f32>; 2]; 2],
 ) {
     let channels = n.channels();
     assert_eq!(x.len(), dy.len(), "as many dy as x");
-    assert_eq!([channels; 3], [n.rest.len(), dgamma.len(), dbeta.len()], "one for each channel");
-    let fits = gradients.iter().all(|gradient| gradient.is_empty() || gradient.len() == channels);
-    assert!(fits, "a gradient for each channel");
     let rows = rows(x.len(), channels);
     expect_scratch(&scratch, cut.chunks * Cut::SUMS * channels);
-    let [of_gamma, of_beta] = gradients;
-    // SAFETY: as in `statistics`, with four numbers for each channel and chunk.
+    // SAFETY: the kernel reads `rows` rows of `channels`, which are x and dy, and writes four numbers
+    // for each channel and chunk, for which there is room.
     unsafe {
         batch_normalization_products(
             gpu,
@@ -326,6 +332,30 @@ fn parameters_of(
             dy,
             scratch.reborrow(),
         );
+    }
+    add_products(gpu, cut, scratch, n, sums, gradients);
+}
+
+/// dgamma and dbeta, twice, from what a kernel that sums products left in the scratch.
+///
+/// # Panics
+/// If the lengths do not fit, or the scratch is not there.
+pub(crate) fn add_products(
+    gpu: &Gpu,
+    cut: Cut,
+    scratch: GpuViewMut<'_, f32>,
+    n: &Normalization<'_>,
+    [dgamma, dbeta]: [GpuViewMut<'_, f32>; 2],
+    [of_gamma, of_beta]: [GpuViewMut<'_, f32>; 2],
+) {
+    let channels = n.channels();
+    assert_eq!([channels; 3], [n.rest.len(), dgamma.len(), dbeta.len()], "one for each channel");
+    let fits = |gradient: &GpuViewMut<'_, f32>| gradient.is_empty() || gradient.len() == channels;
+    assert!(fits(&of_gamma) && fits(&of_beta), "a gradient for each channel");
+    expect_scratch(&scratch, cut.chunks * Cut::SUMS * channels);
+    // SAFETY: the kernel reads four numbers for each channel and chunk, and writes a number for each
+    // channel, which is the length of the others, or none.
+    unsafe {
         batch_normalization_sums(
             gpu,
             cut.grid_of_channels(channels),
@@ -389,7 +419,7 @@ impl Normalization<'_> {
     ///
     /// # Panics
     /// If the views have other lengths, and are not none.
-    fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         let channels = self.mean.len();
         assert_eq!(self.variance.len(), channels, "a variance for each channel");
         let optional = [self.rest, self.gamma, self.beta];
@@ -399,7 +429,7 @@ impl Normalization<'_> {
     }
 
     /// How many channels go together, where arrays begin at these addresses.
-    fn lanes(&self, pointers: &[u64]) -> usize {
+    pub(crate) fn lanes(&self, pointers: &[u64]) -> usize {
         let own = [self.mean, self.rest, self.variance, self.gamma, self.beta];
         let own = lanes(self.mean.len(), &own.map(|view| view.pointer()));
         own.min(lanes(self.mean.len(), pointers))
@@ -408,7 +438,7 @@ impl Normalization<'_> {
 
 /// Threads for `items` vectors in rows of `columns`: about four to each thread, which reads its
 /// channels once, and at least one for each column.
-fn walk(items: usize, columns: usize) -> Grid {
+pub(crate) fn walk(items: usize, columns: usize) -> Grid {
     let grid = Grid::strided(items.div_ceil(4));
     let blocks = grid.blocks[0].max(columns.div_ceil(grid.threads as usize) as u32);
     Grid::of([blocks, 1, 1], grid.threads)
@@ -422,6 +452,6 @@ fn rows(n: usize, channels: usize) -> usize {
     rows
 }
 
-fn expect_scratch(scratch: &GpuViewMut<'_, f32>, need: usize) {
+pub(crate) fn expect_scratch(scratch: &GpuViewMut<'_, f32>, need: usize) {
     assert!(scratch.len() >= need, "{need} floats of scratch are used, {} given", scratch.len());
 }

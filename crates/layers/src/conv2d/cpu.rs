@@ -197,6 +197,17 @@ impl Algorithm {
         }
     }
 
+    /// Its name in small letters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Direct => "direct",
+            Algorithm::Winograd => "winograd",
+            Algorithm::Depthwise => "depthwise",
+            Algorithm::Grouped => "grouped",
+        }
+    }
+
     /// The one that is picked where only the plain order of sums will do.
     #[must_use]
     pub fn pick_exact(g: &Geometry) -> Self {

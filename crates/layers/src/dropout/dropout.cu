@@ -1,20 +1,17 @@
-// Dropout; see ../dropout.rs for the formula and for which word decides what.
+// Dropout; see ../dropout.rs for the formula.
 // target compute_75
+#include "dropout.cuh"
 #include "lanes.cuh"
-#include "philox.cuh"
-#include "step.cuh"
 
 typedef Lanes<unsigned char, 8> Decisions;
 
 // Of the values 8·block to 8·block + 7: 1 where one is kept.
 __device__ __forceinline__ Decisions decide(const StepScalars& now, unsigned layer, unsigned threshold,
                                             unsigned block) {
-    const uint4 counter = make_uint4(block, layer, (unsigned)now.step, (unsigned)(now.step >> 32));
-    const uint4 words = philox4x32(counter, make_uint2((unsigned)now.seed, (unsigned)(now.seed >> 32)));
-    const unsigned word[4] = {words.x, words.y, words.z, words.w};
+    const uint4 words = words_of_block(now, layer, block);
     Decisions kept;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) kept.at[i] = (word[i / 2] >> (16 * (i % 2)) & 0xffffu) >= threshold ? 1 : 0;
+    for (int i = 0; i < 8; ++i) kept.at[i] = is_kept(words, i, threshold);
     return kept;
 }
 

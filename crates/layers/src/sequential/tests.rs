@@ -191,15 +191,18 @@ fn a_layer_is_frozen_by_name_and_stays_so() {
 }
 
 #[test]
-fn on_a_gpu_every_layer_is_a_link_of_its_own() {
+fn on_a_gpu_links_are_those_of_the_cpu() {
     let Some(gpu) = gradus_testing::gpu() else { return };
     let shape = Shape::new(&[2, 10, 9, 3]);
-    let links = |device: &Device| {
+    let links = |device: &Device, fused: bool| {
         let mut chain = small();
+        chain.set_fused(fused);
         chain.build_on(shape, device, 5).unwrap();
         let plans = [Mode::Train, Mode::Infer].map(|mode| chain.plan(Spec::f32(shape), mode));
         plans.map(|plan| plan.unwrap().inner.len())
     };
-    assert_eq!(links(&Device::Cuda(gpu)), [7, 7]);
-    assert_eq!(links(&Device::Cpu), [4, 4]);
+    for device in [Device::Cuda(gpu), Device::Cpu] {
+        assert_eq!(links(&device, true), [4, 4], "{device:?}");
+        assert_eq!(links(&device, false), [7, 7], "{device:?}");
+    }
 }

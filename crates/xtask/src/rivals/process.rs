@@ -21,7 +21,8 @@ pub(super) struct Measured {
 #[derive(Deserialize)]
 struct Head {
     version: String,
-    parameters: u64,
+    /// None where no network takes part.
+    parameters: Option<u64>,
     threads: usize,
 }
 
@@ -78,9 +79,9 @@ pub(super) fn run(program: &Program, tools: &Tools) -> Result<Measured> {
     let (measured, head) = Measured::parse(&text).with_context(|| format!("{command:?}"))?;
     let wanted = program.args.windows(2).find(|pair| pair[0] == "--threads");
     let wanted = wanted.map_or(0, |pair| pair[1].parse().unwrap_or(0));
-    if (head.parameters, head.threads) != (PARAMETERS, wanted) {
+    if head.parameters.is_some_and(|found| found != PARAMETERS) || head.threads != wanted {
         bail!(
-            "{}: {} parameters on {} threads; the work is {PARAMETERS} on {wanted}",
+            "{}: {:?} parameters on {} threads; the work is {PARAMETERS} on {wanted}",
             measured.version,
             head.parameters,
             head.threads,
@@ -99,7 +100,7 @@ mod tests {
     fn lines_of_json_are_read_and_others_are_not() {
         let text = format!("a warning\n{HEAD}\n{{\"measure\": \"train\", \"rate\": 2.5}}\n");
         let (measured, head) = Measured::parse(&text).expect("valid");
-        assert_eq!((head.parameters, head.threads), (1, 2));
+        assert_eq!((head.parameters, head.threads), (Some(1), 2));
         assert_eq!(measured.rate("train").expect("printed"), 2.5);
         assert!(measured.rate("infer").is_err());
     }

@@ -76,10 +76,23 @@ impl Tools {
     /// The tutorial's epoch in Keras 2.
     pub(super) fn keras2_epoch(&self) -> Program {
         let script = script("keras2_epoch.py");
-        let mut program = self.program(self.python.clone(), &[&script], 15, self.threads, "");
-        let seconds = program.args.iter().position(|arg| arg == "--seconds").expect("given to all");
-        program.args.truncate(seconds);
-        self.on_photos(program)
+        let program = self.program(self.python.clone(), &[&script], 15, self.threads, "");
+        self.on_photos(counting_epochs(program))
+    }
+
+    /// A script that makes batches of files, on one thread.
+    pub(super) fn pipeline(&self, name: &str, args: &[&str], setting: &str) -> Program {
+        let script = script(name);
+        let args = [&[&*script], args].concat();
+        let program = self.program(self.python.clone(), &args, 15, 1, setting);
+        self.on_drawings(counting_epochs(program))
+    }
+
+    /// The program with a folder of drawings, which the first script that finds it empty fills.
+    pub(super) fn on_drawings(&self, mut program: Program) -> Program {
+        let folder = target().join("rivals/drawings").display().to_string();
+        program.args.extend(["--data".to_owned(), folder]);
+        program
     }
 
     /// The program with the folder of photos.
@@ -112,6 +125,13 @@ impl Tools {
         args.extend(["--seconds".to_owned(), self.seconds.to_string()]);
         Program { setting: setting.to_owned(), program, args, environment: Vec::new() }
     }
+}
+
+/// The program without the seconds that it would repeat its work for.
+fn counting_epochs(mut program: Program) -> Program {
+    let seconds = program.args.iter().position(|arg| arg == "--seconds").expect("given to all");
+    program.args.drain(seconds..seconds + 2);
+    program
 }
 
 fn script(name: &str) -> String {

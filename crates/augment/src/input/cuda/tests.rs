@@ -3,8 +3,8 @@
 use super::apply;
 use crate::affine::{Affine, Interpolation, Sampling};
 use crate::{Compatibility, FillMode, ImageDataGenerator, Params, input};
-use gradus_gpu::{DeviceBuffer, Gpu};
 use gradus_random::{Key, PixelMap, Transform};
+use gradus_tensor::gpu::{DeviceBuffer, Gpu};
 use gradus_testing::{Cases, gpu};
 use ndarray::{Array4, ArrayView4, Axis};
 
