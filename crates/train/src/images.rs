@@ -11,7 +11,7 @@ pub enum Images<'a> {
     Floats(ArrayView4<'a, f32>),
     /// As they were read: what makes them the network's comes after the upload to a GPU.
     Bytes {
-        /// N·H·W·C.
+        /// N·H·W·C, of up to 4 channels.
         pixels: ArrayView4<'a, u8>,
         /// N: what is to be done to each.
         maps: &'a [PixelMap],

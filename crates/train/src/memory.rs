@@ -141,13 +141,7 @@ impl Memory {
     pub(crate) fn load(&mut self, images: Images<'_>) {
         let (n, h, w, c) = images.dim();
         if n != self.x.shape().batch() {
-            self.x.set_shape(self.largest.with_batch(n));
-            self.saved.set_batch(n);
-            for tensor in [&mut self.y, &mut self.answers, &mut self.told] {
-                tensor.set_shape(self.saved.output());
-            }
-            self.targets.set_shape(self.targets.shape().with_batch(n));
-            self.weights.set_shape(Shape::new(&[n]));
+            self.set_batch(n);
         }
         let of_x = "the shape of x";
         match (&mut self.feeds, images) {
@@ -166,6 +160,16 @@ impl Memory {
                 });
             }
         }
+    }
+
+    fn set_batch(&mut self, n: usize) {
+        self.x.set_shape(self.largest.with_batch(n));
+        self.saved.set_batch(n);
+        for tensor in [&mut self.y, &mut self.answers, &mut self.told] {
+            tensor.set_shape(self.saved.output());
+        }
+        self.targets.set_shape(self.targets.shape().with_batch(n));
+        self.weights.set_shape(Shape::new(&[n]));
     }
 
     /// Copies the targets and weights of the same batch in; a sample also counts as much as its
