@@ -4,8 +4,9 @@
 use gradus::layers::{Regularizer, Tally};
 use gradus::optim::{Clip, Optimizer};
 use gradus::prelude::*;
+use gradus::random::PixelMap;
 use gradus::tensor::Shape;
-use gradus::train::{Batch, Step};
+use gradus::train::{Batch, Images, Step};
 use gradus_testing::{Cases, gpu};
 use ndarray::{Array2, Array4, s};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -57,7 +58,8 @@ fn branched() -> Sequential {
         .add(Dense::new(2).activation(Activation::Softmax))
 }
 
-/// Allocations on the host in each of seven steps, and of judging after each.
+/// Allocations on the host in each of seven steps, and of judging after each. On a GPU images are
+/// bytes.
 fn allocations(
     device: &Device,
     mut network: Sequential,
@@ -76,8 +78,18 @@ fn allocations(
     network.split_head(|head| gradus::layers::Loss::take_logits(&mut loss, head));
     let mut step = Step::new(&network, input, &mut context, Box::new(loss), Box::new(optimizer))
         .expect("fits");
-    let whole = Batch::new(images.view(), targets.view());
-    let short = Batch::new(images.slice(s![..4, .., .., ..]), targets.slice(s![..4, ..]));
+    let pixels = images.mapv(|v| (128.0 + 40.0 * v) as u8);
+    let maps = vec![PixelMap { rescale: 1.0 / 255.0, ..PixelMap::default() }; n];
+    let batch = |n: usize| {
+        let images = match device {
+            Device::Cpu => Images::Floats(images.slice(s![..n, .., .., ..])),
+            Device::Cuda(_) => {
+                Images::Bytes { pixels: pixels.slice(s![..n, .., .., ..]), maps: &maps[..n] }
+            }
+        };
+        Batch::new(images, targets.slice(s![..n, ..]))
+    };
+    let (whole, short) = (batch(n), batch(4));
     let (mut tally, mut counts) = (Tally::default(), Vec::with_capacity(7));
     for batch in [&whole, &short, &whole, &short, &whole, &short, &whole] {
         let before = COUNT.load(Ordering::Relaxed);

@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// To what a GPU rounds the operands of its products: f32 (not at all), tf32 or bf16
     #[arg(long, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// Let the workers augment images also where a GPU could: the bits are the same
+    #[arg(long)]
+    pub(crate) augment_on_cpu: bool,
     /// Save the state of the run every so many steps, not only after each epoch
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) checkpoint_steps: Option<u64>,

@@ -98,6 +98,7 @@ fn open_device(args: &Args, say: &impl Fn(&str)) -> Result<Context> {
     };
     let mut context = Context::new(device, args.threads);
     context.precision = args.precision;
+    context.augment_on_gpu = !args.augment_on_cpu;
     let threads = context.workspace.pool.threads();
     say(&match &context.device {
         Device::Cpu => format!("Device: cpu, {threads} threads, {:?}", Isa::detect()),

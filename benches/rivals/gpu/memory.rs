@@ -3,13 +3,15 @@
 use crate::convolutions::numbers;
 use crate::rows::Rows;
 use anyhow::Result;
+use gradus::augment::input;
 use gradus::layers::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dropout,
     GlobalAveragePooling2D, Init, Layer, MaxPooling2D, Mode, Saved, Sequential,
 };
 use gradus::optim::{Adam, Optimizer, RMSprop};
 use gradus::prelude::*;
-use gradus::tensor::gpu::Gpu;
+use gradus::random::{Key, OnDevice as _, PixelMap};
+use gradus::tensor::gpu::{DeviceBuffer, Gpu};
 use gradus::tensor::{Field, Fields, Path, Shape, Spec, Tensor};
 
 /// Bytes of a float.
@@ -30,6 +32,7 @@ pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
     layer(gpu, rows, "average pooling 2x2", x, AveragePooling2D::new(2), [1.25, 1.25])?;
     layer(gpu, rows, "global average pooling", x, GlobalAveragePooling2D::new(), [1.0, 1.0])?;
     layer(gpu, rows, "dropout", x, Dropout::new(0.25), [2.0 + byte, 2.0 + byte])?;
+    pictures(gpu, rows)?;
     block(gpu, rows, "a block's layers one by one", false)?;
     block(gpu, rows, "a block's layers together", true)?;
     optimizer(gpu, rows, "RMSprop", Box::new(RMSprop::default()), 5.0)?;
@@ -41,6 +44,35 @@ fn copy(gpu: &Gpu, rows: &mut Rows, x: Shape) -> Result<()> {
     let (from, mut to) = (numbers(gpu, x), numbers(gpu, x));
     let bytes = 2.0 * FLOAT * x.len() as f64;
     rows.device(gpu, ["memory", "copy", "bytes"], bytes, || to.copy_from(&from))
+}
+
+/// The tutorial's augmentation of a batch, of bytes that were uploaded: each is read, and makes a
+/// float. Coordinates and weights are f64, of which some devices compute little.
+fn pictures(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
+    let [n, side] = if rows.quick { [1, 8] } else { [128, 128] };
+    let (size, values) = ([side, side, 3], n * side * side * 3);
+    let augment = ImageDataGenerator::builder()
+        .rotation_range(15.0)
+        .rescale(1.0 / 255.0)
+        .shear_range(0.1)
+        .zoom_range(0.2)
+        .horizontal_flip(true)
+        .width_shift_range(0.1)
+        .height_shift_range(0.1)
+        .build()?;
+    let map = |index| augment.pixel_map(Key { seed: 0, epoch: 0, index }.into(), [side, side]);
+    let maps: Vec<PixelMap> = (0..n as u32).map(map).collect();
+    let pixels: Vec<u8> = (0..values).map(|i| (i * 37 % 251) as u8).collect();
+    let mut table = DeviceBuffer::zeroed(gpu, size_of_val(&maps[..]));
+    let mut bytes = DeviceBuffer::zeroed(gpu, values);
+    table.upload(&maps);
+    bytes.upload(&pixels);
+    let x = Spec::f32(Shape::new(&[n, side, side, 3]));
+    let mut x = Tensor::zeros(x, &Device::Cuda(gpu.clone()));
+    let moved = (1.0 + FLOAT) * values as f64;
+    rows.device(gpu, ["memory", "augmentation of a batch", "bytes"], moved, || {
+        input::cuda::apply(gpu, size, table.view(n), bytes.view(values), x.gpu_mut());
+    })
 }
 
 /// The tutorial's first block, whose convolution of three channels computes little. Both ways are

@@ -27,7 +27,9 @@ parity() {
     cd "$here"
     ./gradus_layers cuda:: on_a_gpu
     ./gradus_optim cuda::
+    ./gradus_augment cuda::
     ./cuda
+    ./augment_on_gpu
 }
 
 for stage in "${stages[@]}"; do

@@ -17,6 +17,7 @@
 mod engine;
 
 use crate::{FillMode, Params};
+use gradus_random::PixelMap;
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 pub use engine::apply;
@@ -110,6 +111,39 @@ impl Affine {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         self.matrix == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    }
+
+    /// As a device is told it, with everything else left out.
+    pub(crate) fn map(&self, sampling: Sampling) -> PixelMap {
+        let [row, column] = self.matrix;
+        PixelMap {
+            row,
+            column,
+            cval: sampling.cval,
+            fill_mode: sampling.fill_mode.code(),
+            interpolation_order: match sampling.interpolation {
+                Interpolation::Nearest => 0,
+                Interpolation::Bilinear => 1,
+            },
+            flip_vertical: self.flip_vertical.into(),
+            flip_horizontal: self.flip_horizontal.into(),
+            ..PixelMap::default()
+        }
+    }
+
+    /// What a device is told.
+    pub(crate) fn of(map: &PixelMap) -> (Self, Sampling) {
+        let affine = Self {
+            matrix: [map.row, map.column],
+            flip_vertical: map.flip_vertical != 0,
+            flip_horizontal: map.flip_horizontal != 0,
+        };
+        let interpolation = match map.interpolation_order {
+            0 => Interpolation::Nearest,
+            _ => Interpolation::Bilinear,
+        };
+        let fill_mode = FillMode::of_code(map.fill_mode);
+        (affine, Sampling { interpolation, fill_mode, cval: map.cval })
     }
 
     /// The place (y, x) that is shown at row `r` and column `c`, before the flips. The offset comes

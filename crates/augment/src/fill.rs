@@ -35,6 +35,19 @@ pub enum FillMode {
 }
 
 impl FillMode {
+    /// In the order of the codes that a device knows them by.
+    const ALL: [Self; 4] = [Self::Nearest, Self::Constant, Self::Reflect, Self::Wrap];
+
+    /// The number by which a device knows it.
+    pub(crate) fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// The mode of that code; the nearest pixel for what is none.
+    pub(crate) fn of_code(code: u32) -> Self {
+        Self::ALL.get(code as usize).copied().unwrap_or_default()
+    }
+
     /// The coordinate within \[0, n−1\] whose value is shown at `x`, on an axis of `n` pixels.
     /// `None` where that is no pixel's but `cval`.
     #[inline]
@@ -86,8 +99,7 @@ impl FromStr for FillMode {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self, Error> {
-        let modes = [Self::Nearest, Self::Constant, Self::Reflect, Self::Wrap];
-        let mode = modes.into_iter().find(|mode| mode.to_string() == word);
+        let mode = Self::ALL.into_iter().find(|mode| mode.to_string() == word);
         mode.ok_or_else(|| Error::FillMode { found: word.to_owned() })
     }
 }
@@ -124,8 +136,9 @@ mod tests {
 
     #[test]
     fn a_mode_is_found_by_the_word_it_is_shown_as() {
-        for mode in [FillMode::Nearest, FillMode::Constant, FillMode::Reflect, FillMode::Wrap] {
+        for mode in FillMode::ALL {
             assert_eq!(mode.to_string().parse(), Ok(mode));
+            assert_eq!(FillMode::of_code(mode.code()), mode);
         }
         assert_eq!(
             "mirror".parse::<FillMode>(),

@@ -16,6 +16,7 @@
 
 mod builder;
 mod fit;
+mod on_device;
 mod transform;
 
 use crate::affine::{self, Affine, Compatibility, Pixel, Sampling};
@@ -23,7 +24,7 @@ use crate::ranges::{BrightnessRange, symmetric};
 use crate::standardize::{self, Standardize, Statistics, Warning};
 use crate::{Params, ShiftRange, ZoomRange, brightness, channel_shift, zca};
 use gradus_random::{Domain, Source, Transform};
-use ndarray::{ArrayView3, ArrayViewMut3};
+use ndarray::{Array1, ArrayView3, ArrayViewMut3};
 use std::fmt;
 use std::sync::Arc;
 
@@ -150,7 +151,22 @@ impl ImageDataGenerator {
     /// If what was fitted is of another shape.
     pub fn standardize(&self, mut image: ArrayViewMut3<'_, f32>) {
         self.before_fitted(image.view_mut());
-        featurewise(self.standardize, &self.statistics, image);
+        standardize::featurewise(self.mean(), self.std(), image.view_mut());
+        let matrix = self.statistics.zca_whitening_matrix.as_ref();
+        if let Some(matrix) = matrix.filter(|_| self.standardize.zca_whitening) {
+            zca::apply(matrix, image);
+        }
+    }
+
+    /// The mean of each channel, if it is taken from it.
+    fn mean(&self) -> Option<&Array1<f32>> {
+        self.statistics.mean.as_ref().filter(|_| self.standardize.featurewise_center)
+    }
+
+    /// The deviation of each channel, if it is divided by it.
+    fn std(&self) -> Option<&Array1<f32>> {
+        let on = self.standardize.featurewise_std_normalization;
+        self.statistics.std.as_ref().filter(|_| on)
     }
 
     /// What [`standardize`](Self::standardize) does before anything fitted is needed.
@@ -208,17 +224,5 @@ impl ImageDataGenerator {
     #[must_use]
     pub fn transform(&self) -> impl Transform + Clone + use<> {
         self.clone()
-    }
-}
-
-/// The fitted half of standardizing, as far as it is on.
-fn featurewise(on: Standardize, fitted: &Statistics, mut image: ArrayViewMut3<'_, f32>) {
-    standardize::featurewise(
-        fitted.mean.as_ref().filter(|_| on.featurewise_center),
-        fitted.std.as_ref().filter(|_| on.featurewise_std_normalization),
-        image.view_mut(),
-    );
-    if let Some(matrix) = fitted.zca_whitening_matrix.as_ref().filter(|_| on.zca_whitening) {
-        zca::apply(matrix, image);
     }
 }

@@ -40,8 +40,8 @@
 //! shear, zoom and flips as one matrix: [`affine`]. Beyond the border: [`FillMode`]. What a range
 //! means: [`ShiftRange`], [`ZoomRange`]. Values: [`brightness`], [`channel_shift`], [`Statistics`],
 //! [`zca`]. Beyond Keras, for an image: [`RandomResizedCrop`], [`ColorJitter`], [`RandomErasing`],
-//! [`RandAugment`], one after the other in a [`Pipeline`]; for a batch: [`MixUp`], [`CutMix`]. A look
-//! at it all: [`preview`].
+//! [`RandAugment`], one after the other in a [`Pipeline`]; for a batch: [`MixUp`], [`CutMix`]. What a
+//! device does by itself: [`input`]. A look at it all: [`preview`].
 
 #![deny(unsafe_code)]
 
@@ -54,6 +54,7 @@ mod cutmix;
 mod error;
 mod fill;
 mod image_data_generator;
+pub mod input;
 mod mixup;
 mod params;
 mod pipeline;

@@ -14,7 +14,7 @@
 use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut3, Axis, Zip};
 use std::fmt;
 
-const EPSILON: f32 = 1e-6;
+pub(crate) const EPSILON: f32 = 1e-6;
 
 /// What `fit` computes of the data: all that has to be kept beside a job to resume it.
 /// Nothing of it is there before, and of what is not asked for.

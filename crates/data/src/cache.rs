@@ -101,6 +101,10 @@ impl Dataset for Cached {
         self.dataset.target(index, image, into);
     }
 
+    fn targets_need_images(&self) -> bool {
+        self.dataset.targets_need_images()
+    }
+
     fn weights(&self) -> Option<&[f32]> {
         self.dataset.weights()
     }

@@ -53,6 +53,12 @@ pub trait Dataset: Send + Sync {
         one_hot(&self.labels()[index..=index], into);
     }
 
+    /// Whether a target may depend on the image that the network sees, which then is made before its
+    /// batch leaves the loader. True, unless overridden.
+    fn targets_need_images(&self) -> bool {
+        true
+    }
+
     /// How much every image weighs in the loss; `None` (the default) where all weigh the same.
     fn weights(&self) -> Option<&[f32]> {
         None

@@ -84,6 +84,10 @@ impl Dataset for ImageFiles {
         self.targets.write(index, image, into);
     }
 
+    fn targets_need_images(&self) -> bool {
+        self.targets.need_images()
+    }
+
     fn weights(&self) -> Option<&[f32]> {
         self.weights.as_deref()
     }

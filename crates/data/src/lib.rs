@@ -42,7 +42,9 @@ pub use flow::{Flow, flow};
 pub use flow_from_dataframe::{Dataframe, FlowFromDataframe, flow_from_dataframe};
 pub use flow_from_directory::{Directory, FlowFromDirectory, flow_from_directory};
 pub use found::{Found, Ignored, Reason};
-pub use gradus_random::{BatchTransform, Fitted, Key, Mt19937, OnFloats, Source, Transform};
+pub use gradus_random::{
+    BatchTransform, Fitted, Key, Mt19937, OnDevice, OnFloats, PixelMap, Source, Transform,
+};
 pub use image_files::ImageFiles;
 pub use in_memory::InMemory;
 pub use loader::{Batch, DataLoader, Randomness};

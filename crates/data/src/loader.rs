@@ -7,6 +7,7 @@
 mod batch;
 mod keras;
 mod order;
+mod pictures;
 mod recipe;
 mod ring;
 
@@ -128,7 +129,24 @@ impl DataLoader {
     /// # Panics
     /// As [`DataLoader::start`].
     pub fn start_at(&mut self, epoch: u32, first_step: usize, steps: Option<usize>) {
+        self.begin(epoch, first_step, steps, false);
+    }
+
+    /// The same for a device that makes the pictures: images come as they were read, with what is to
+    /// be done to each ([`Batch::bytes`]), and workers only read. They come as floats all the same
+    /// where the transform says that it takes the CPU, where images are floats to begin with, where
+    /// targets are made of what the network sees, and where images are saved.
+    ///
+    /// # Panics
+    /// As [`DataLoader::start`].
+    pub fn start_bytes_at(&mut self, epoch: u32, first_step: usize, steps: Option<usize>) {
+        let bytes = self.recipe.gives_bytes();
+        self.begin(epoch, first_step, steps, bytes);
+    }
+
+    fn begin(&mut self, epoch: u32, first_step: usize, steps: Option<usize>, bytes: bool) {
         self.give_up();
+        self.spare.iter_mut().for_each(|batch| batch.images.be_bytes(bytes));
         match &mut self.keras {
             Some(generator) => generator.start(epoch, &mut self.order, self.shuffle),
             None if self.shuffle => self.order.shuffle(self.seed, epoch),

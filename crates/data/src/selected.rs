@@ -50,6 +50,10 @@ impl Dataset for Selected {
         self.dataset.target(self.rows[index], image, into);
     }
 
+    fn targets_need_images(&self) -> bool {
+        self.dataset.targets_need_images()
+    }
+
     fn weights(&self) -> Option<&[f32]> {
         self.weights.as_deref()
     }

@@ -77,6 +77,11 @@ impl Targets {
         }
     }
 
+    /// Whether a target is of the image that the network sees.
+    pub(crate) fn need_images(&self) -> bool {
+        matches!(self, Self::Image { .. })
+    }
+
     /// The class of every image, where it has exactly one.
     pub(crate) fn labels(&self) -> &[u32] {
         match self {

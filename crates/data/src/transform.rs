@@ -3,7 +3,7 @@
 //! The interface is [`Transform`], which stands in `gradus-random`: so whatever augments needs no
 //! loader, and the loader no augmentation.
 
-use gradus_random::{OnFloats, Source, Transform};
+use gradus_random::{MOST_CHANNELS, OnDevice, OnFloats, PixelMap, Source, Transform};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 /// The values as they are, 0 to 255: what Keras gives where nothing rescales them.
@@ -18,8 +18,18 @@ impl Transform for AsTheyAre {
         Some(self)
     }
 
+    fn on_device(&self, [_, _, channels]: [usize; 3]) -> Option<&dyn OnDevice> {
+        (channels <= MOST_CHANNELS).then_some(self as &dyn OnDevice)
+    }
+
     fn description(&self) -> String {
         "none".to_owned()
+    }
+}
+
+impl OnDevice for AsTheyAre {
+    fn pixel_map(&self, _: Source<'_>, _: [usize; 2]) -> PixelMap {
+        PixelMap::default()
     }
 }
 

@@ -192,6 +192,17 @@ impl Feed {
     pub fn send(&mut self, _: usize, _: impl FnOnce(&mut [u8]), _: &mut DeviceBuffer) {
         match *self {}
     }
+
+    /// Lends a table and what `fill` writes to what is launched.
+    pub fn lend<T: Copy>(
+        &mut self,
+        _: &[T],
+        _: usize,
+        _: impl FnOnce(&mut [u8]),
+        _: impl FnOnce(&Gpu, GpuView<'_, T>, GpuView<'_, u8>),
+    ) {
+        match *self {}
+    }
 }
 
 impl NumbersFeed {

@@ -10,7 +10,7 @@
 //!
 //! [`Mt19937`] is NumPy's legacy generator, for those who need Keras's own numbers; a [`Source`]
 //! is either. What changes images by numbers drawn from one is a [`Transform`], or for a whole
-//! batch a [`BatchTransform`].
+//! batch a [`BatchTransform`]; a [`PixelMap`] is such a change that is still to be made.
 //!
 //! [`Philox`] walks the counter for those who want a plain generator. It implements
 //! [`rand::Rng`], so every distribution of the `rand` ecosystem works on it; what gradus itself
@@ -20,11 +20,13 @@
 mod key;
 mod mt19937;
 mod philox;
+mod pixel_map;
 mod source;
 mod transform;
 
 pub use key::{Domain, Key};
 pub use mt19937::Mt19937;
 pub use philox::{Philox, philox4x32};
+pub use pixel_map::{MOST_CHANNELS, OnDevice, PixelMap};
 pub use source::{Source, Stream};
 pub use transform::{BatchTransform, Fitted, OnFloats, Transform};

@@ -3,7 +3,7 @@
 //! A loader knows no augmentation, an augmentation no loader, and neither the trainer. What they
 //! have in common is what draws from a [`Source`]: an image's change, and a batch's.
 
-use crate::Source;
+use crate::{OnDevice, Source};
 use ndarray::{ArrayD, ArrayView3, ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4};
 
 /// What was fitted on data, by name: a mean, a matrix.
@@ -30,6 +30,13 @@ pub trait Transform: Send + Sync {
     /// The same for images that are floats already, from 0 to 255 as a rule; none, unless
     /// overridden, where it takes bytes alone.
     fn on_floats(&self) -> Option<&dyn OnFloats> {
+        None
+    }
+
+    /// The same as numbers, where a device can do all of it to images of `size` (height, width,
+    /// channels), which are bytes; none, unless overridden, where it takes [`Transform::apply`].
+    fn on_device(&self, size: [usize; 3]) -> Option<&dyn OnDevice> {
+        let _ = size;
         None
     }
 

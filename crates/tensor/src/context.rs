@@ -28,6 +28,9 @@ pub struct Context {
     /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
     /// `true` unless set.
     pub graphs: bool,
+    /// Whether a GPU takes images as bytes, where the data can give them so, and does to each what was
+    /// drawn for it, which changes no bit. `true` unless set.
+    pub augment_on_gpu: bool,
     /// `step` where the kernels of a GPU read it, and the way there.
     published: Option<(DeviceBuffer, NumbersFeed)>,
 }
@@ -55,6 +58,7 @@ impl Context {
             fused: true,
             precision,
             graphs: true,
+            augment_on_gpu: true,
             published,
         }
     }

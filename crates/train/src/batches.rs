@@ -3,17 +3,17 @@
 //! The trainer knows nothing of files: it asks for this much, and `gradus-data`'s loader answers.
 //! A source of your own, drawn on the fly perhaps, implements the same trait.
 
-use crate::State;
+use crate::{Images, State};
 use gradus_data::{DataLoader, Fitted, Problem};
-use gradus_tensor::{Shape, Tensor};
-use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayView4};
+use gradus_tensor::{Context, Device, Shape, Tensor};
+use ndarray::{ArrayD, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// Some images and what they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// N·H·W·C, as the network takes them.
-    pub images: ArrayView4<'a, f32>,
+    /// N·H·W·C.
+    pub images: Images<'a>,
     /// N·outputs: one-hot, class indices or numbers, as the loss takes them.
     pub targets: ArrayView2<'a, f32>,
     /// N: how much each sample counts in the loss; 1 each if absent.
@@ -23,8 +23,20 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// Samples that all count the same.
     #[must_use]
-    pub fn new(images: ArrayView4<'a, f32>, targets: ArrayView2<'a, f32>) -> Self {
-        Self { images, targets, weights: None }
+    pub fn new(images: impl Into<Images<'a>>, targets: ArrayView2<'a, f32>) -> Self {
+        Self { images: images.into(), targets, weights: None }
+    }
+
+    /// N.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether there is no sample.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -50,6 +62,12 @@ pub trait Batches {
     /// Begins `epoch`, of which `steps` batches will be asked for, but for the first `done`: those
     /// were trained on before the run was resumed. What comes is what would have come after them.
     fn start(&mut self, epoch: u32, done: usize, steps: usize);
+
+    /// The same for one who takes images as bytes, with what is to be done to each: the batches that
+    /// [`Batches::start`] would bring may come so. They never do unless overridden.
+    fn start_bytes(&mut self, epoch: u32, done: usize, steps: usize) {
+        self.start(epoch, done, steps);
+    }
 
     /// What the batches depend on, in words, with all options, and `, ` between them: a run is
     /// resumed on the same data only.
@@ -92,6 +110,14 @@ pub trait Batches {
     }
 }
 
+/// Begins `epoch` as [`Batches::start`] does, with images as bytes where a GPU would rather have that.
+pub(crate) fn start(data: &mut dyn Batches, cx: &Context, epoch: u32, [done, steps]: [usize; 2]) {
+    match &cx.device {
+        Device::Cuda(_) if cx.augment_on_gpu => data.start_bytes(epoch, done, steps),
+        _ => data.start(epoch, done, steps),
+    }
+}
+
 impl Batches for DataLoader {
     fn samples(&self) -> usize {
         self.len()
@@ -117,10 +143,17 @@ impl Batches for DataLoader {
         DataLoader::start_at(self, epoch, done, Some(steps));
     }
 
+    fn start_bytes(&mut self, epoch: u32, done: usize, steps: usize) {
+        DataLoader::start_bytes_at(self, epoch, done, Some(steps));
+    }
+
     fn next_batch(&mut self) -> Option<Result<Batch<'_>, gradus_data::Error>> {
         let batch = DataLoader::next_batch(self)?;
         Some(batch.map(|b| Batch {
-            images: b.images(),
+            images: match b.bytes() {
+                Some((pixels, maps)) => Images::Bytes { pixels, maps },
+                None => Images::Floats(b.images()),
+            },
             targets: b.targets(),
             weights: b.weights(),
         }))

@@ -1,5 +1,6 @@
 //! How good a model is on some data.
 
+use crate::batches;
 use crate::memory::class;
 use crate::{Batches, ConfusionMatrix, Error, Logs, Model, Progress, Verbosity};
 use gradus_layers::{Accuracy, Activation, Loss, Tally, argmax};
@@ -114,7 +115,7 @@ impl Model {
         };
         let (metrics, mut tally) = (&mut training.metrics, Tally::default());
         metrics.reset();
-        data.start(epoch, 0, steps);
+        batches::start(data, &self.context, epoch, [0, steps]);
         while let Some(batch) = data.next_batch() {
             let batch = batch?;
             training.step.check(&batch)?;
@@ -126,7 +127,7 @@ impl Model {
                 count(confusion, training.step.loss(), threshold, answers, batch.targets);
             }
             if let Some(progress) = &mut progress {
-                progress.step(batch.images.dim().0, || so_far(&tally));
+                progress.step(batch.len(), || so_far(&tally));
             }
         }
         tally.collect(&mut self.context);

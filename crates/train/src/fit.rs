@@ -10,6 +10,7 @@
 //!              that was killed and resumed gives the bits of the one that was not
 //! ```
 
+use crate::batches;
 use crate::checkpoint::Identity;
 use crate::profile::WAITING;
 use crate::subnormal;
@@ -229,7 +230,7 @@ impl Model {
         session: &mut Session<'_, '_>,
     ) -> Result<(), Error> {
         let epoch = session.at.epoch;
-        data.start(epoch, session.at.step, session.steps);
+        batches::start(data, &self.context, epoch, [session.at.step, session.steps]);
         while session.at.stop.is_none()
             && let Some(batch) = self.wait_for(|| data.next_batch())
         {
@@ -272,7 +273,7 @@ impl Model {
                 at.logs.set(name, metric.result());
             }
         }
-        session.progress.step(batch.images.dim().0, || session.at.logs.entries());
+        session.progress.step(batch.len(), || session.at.logs.entries());
         Ok(())
     }
 

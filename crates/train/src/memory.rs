@@ -1,11 +1,13 @@
 //! Input, output and everything between, for batches up to a size.
 
 use crate::available::afford;
-use crate::{Batch, Error};
+use crate::{Batch, Error, Images};
+use gradus_augment::input;
+use gradus_data::PixelMap;
 use gradus_layers::{Activation, Layer, Mode, Plan, Saved, Sequential, ShapeError, argmax};
 use gradus_tensor::gpu::{CudaError, Feed, Gpu};
 use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
-use ndarray::{ArrayView1, ArrayView4, ArrayViewMut2, ArrayViewMut4};
+use ndarray::{ArrayView1, ArrayViewMut2, ArrayViewMut4};
 
 /// The memory of a network at work. A smaller batch uses the front of it.
 #[derive(Debug)]
@@ -94,8 +96,11 @@ impl Planned {
         let zeros = |spec| Tensor::zeros(spec, &cx.device);
         let weights = Spec::f32(Shape::new(&[input.batch()]));
         let feeds = |gpu: &Gpu| {
-            let feed = |shape: Shape| Feed::new(gpu, Spec::f32(shape).bytes());
-            Ok([feed(input)?, feed(targets)?, feed(weights.shape)?])
+            let feed = |bytes| Feed::new(gpu, bytes);
+            let [images, targets] = [input, targets].map(|shape| Spec::f32(shape).bytes());
+            // Images come as floats, or as bytes behind their maps.
+            let mapped = input.batch() * size_of::<PixelMap>() + input.len();
+            Ok([feed(images.max(mapped))?, feed(targets)?, feed(weights.bytes())?])
         };
         let memory = Memory {
             largest: input,
@@ -133,20 +138,38 @@ impl Memory {
     }
 
     /// Copies images in, and shortens everything to their number.
-    pub(crate) fn load(&mut self, images: ArrayView4<'_, f32>) {
-        let n = images.dim().0;
+    pub(crate) fn load(&mut self, images: Images<'_>) {
+        let (n, h, w, c) = images.dim();
         if n != self.x.shape().batch() {
-            self.x.set_shape(self.largest.with_batch(n));
-            self.saved.set_batch(n);
-            for tensor in [&mut self.y, &mut self.answers, &mut self.told] {
-                tensor.set_shape(self.saved.output());
-            }
-            self.targets.set_shape(self.targets.shape().with_batch(n));
-            self.weights.set_shape(Shape::new(&[n]));
+            self.set_batch(n);
         }
-        write(&mut self.x, self.feeds.as_mut().map(|feeds| &mut feeds[0]), |x| {
-            ArrayViewMut4::from_shape(images.raw_dim(), x).expect("the shape of x").assign(&images);
-        });
+        let of_x = "the shape of x";
+        match (&mut self.feeds, images) {
+            (Some([feed, ..]), Images::Bytes { pixels, maps }) => {
+                let x = self.x.gpu_mut();
+                let fill = |slot: &mut [u8]| {
+                    ArrayViewMut4::from_shape(pixels.raw_dim(), slot).expect(of_x).assign(&pixels);
+                };
+                feed.lend(maps, pixels.len(), fill, |gpu, maps, bytes| {
+                    input::cuda::apply(gpu, [h, w, c], maps, bytes, x);
+                });
+            }
+            (feeds, images) => {
+                write(&mut self.x, feeds.as_mut().map(|feeds| &mut feeds[0]), |x| {
+                    images.write(ArrayViewMut4::from_shape((n, h, w, c), x).expect(of_x));
+                });
+            }
+        }
+    }
+
+    fn set_batch(&mut self, n: usize) {
+        self.x.set_shape(self.largest.with_batch(n));
+        self.saved.set_batch(n);
+        for tensor in [&mut self.y, &mut self.answers, &mut self.told] {
+            tensor.set_shape(self.saved.output());
+        }
+        self.targets.set_shape(self.targets.shape().with_batch(n));
+        self.weights.set_shape(Shape::new(&[n]));
     }
 
     /// Copies the targets and weights of the same batch in; a sample also counts as much as its

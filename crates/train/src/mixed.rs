@@ -76,13 +76,13 @@ impl<'a, T: BatchTransform> Mixed<'a, T> {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        let rows = Slice::from(..batch.images.dim().0);
-        self.images.slice_axis_mut(Axis(0), rows).assign(&batch.images);
+        let rows = Slice::from(..batch.len());
+        batch.images.write(self.images.slice_axis_mut(Axis(0), rows));
         self.targets.slice_axis_mut(Axis(0), rows).assign(&batch.targets);
         if let Some(weights) = &batch.weights {
             self.weights.slice_axis_mut(Axis(0), rows).assign(weights);
         }
-        Some(Ok((batch.images.dim().0, batch.weights.is_some())))
+        Some(Ok((batch.len(), batch.weights.is_some())))
     }
 
     /// Changes the batch of `n` samples that was copied.
@@ -163,7 +163,7 @@ impl<T: BatchTransform> Batches for Mixed<'_, T> {
         Some(mixed.map(|(n, weighted)| {
             let rows = Slice::from(..n);
             Batch {
-                images: self.images.slice_axis(Axis(0), rows),
+                images: self.images.slice_axis(Axis(0), rows).into(),
                 targets: self.targets.slice_axis(Axis(0), rows),
                 weights: weighted.then(|| self.weights.slice_axis(Axis(0), rows)),
             }

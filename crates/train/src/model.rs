@@ -221,6 +221,13 @@ impl Model {
         self.context.graphs = graphs;
     }
 
+    /// Whether a GPU takes images as bytes and does to each what was drawn for it, where the data's
+    /// transform can say so in numbers: then the workers of a loader only read, and a quarter of the
+    /// bytes is uploaded. It changes no bit. Default: yes. Takes effect with the next epoch.
+    pub fn set_augment_on_gpu(&mut self, on: bool) {
+        self.context.augment_on_gpu = on;
+    }
+
     /// To what a GPU rounds the operands of convolutions and dense layers, so that its tensor cores
     /// can multiply them; sums, weights and everything else stay f32. Default: [`Precision::F32`],
     /// not at all. Takes effect with the next step, and does nothing on the CPU.

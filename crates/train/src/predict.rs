@@ -8,7 +8,8 @@
 //! Bits         the same in both, whatever the number of threads and of predictors
 //! ```
 
-use crate::{Batches, Error, Memory, Model, Planned, Progress, Verbosity};
+use crate::batches;
+use crate::{Batches, Error, Images, Memory, Model, Planned, Progress, Verbosity};
 use gradus_layers::{Layer as _, Mode, Sequential};
 use gradus_tensor::{Context, Shape};
 use ndarray::{Array2, ArrayView4, Axis};
@@ -28,7 +29,7 @@ impl Predictor<'_> {
     /// As [`Model::predict`].
     pub fn predict(&mut self, images: ArrayView4<'_, f32>) -> Result<Array2<f32>, Error> {
         let Self { model, context, memory } = self;
-        answer(&model.network, model.image, context, memory, images)
+        answer(&model.network, model.image, context, memory, images.into())
     }
 
     /// The model.
@@ -76,6 +77,10 @@ impl Model {
     /// # Errors
     /// If the images are not of the size that the network was built for.
     pub fn predict(&mut self, images: ArrayView4<'_, f32>) -> Result<Array2<f32>, Error> {
+        self.answer(images.into())
+    }
+
+    fn answer(&mut self, images: Images<'_>) -> Result<Array2<f32>, Error> {
         answer(&self.network, self.image, &mut self.context, &mut self.asked, images)
     }
 
@@ -122,11 +127,11 @@ impl Model {
         let steps = steps.unwrap_or(data.batches());
         let mut answers: Option<Array2<f32>> = None;
         progress.start_pass(steps);
-        data.start(0, 0, steps);
+        batches::start(data, &self.context, 0, [0, steps]);
         while let Some(batch) = data.next_batch() {
             let images = batch?.images;
-            let more = self.predict(images)?;
-            progress.step(images.dim().0, || []);
+            let more = self.answer(images)?;
+            progress.step(images.len(), || []);
             match &mut answers {
                 None => answers = Some(more),
                 Some(all) => all.append(Axis(0), more.view()).expect("as many columns"),
@@ -144,7 +149,7 @@ fn answer(
     image: [usize; 3],
     context: &mut Context,
     memory: &mut Option<Memory>,
-    images: ArrayView4<'_, f32>,
+    images: Images<'_>,
 ) -> Result<Array2<f32>, Error> {
     let (n, h, w, c) = images.dim();
     if [h, w, c] != image {

@@ -177,7 +177,7 @@ impl Step {
         self.optimizer.prepare(cx);
         cx.publish_step();
         let (capturable, walk) = (self.is_capturable(), (&*network, &mut self.path));
-        match self.recorded.plan(cx, walk, capturable, batch.images.dim().0) {
+        match self.recorded.plan(cx, walk, capturable, batch.len()) {
             Next::Work => self.work(network, cx, tally),
             Next::Record(gpu, key) => {
                 let graph = gpu.capture(|| self.work(network, cx, tally));
@@ -239,7 +239,7 @@ impl Step {
         let target = Target { y: targets, weights: Some(weights) };
         network.infer(cx, x, y, saved);
         self.loss.evaluate(cx, y, target, None, tally);
-        regularizer::penalty(cx, &mut self.path, network, batch.images.dim().0, tally);
+        regularizer::penalty(cx, &mut self.path, network, batch.len(), tally);
         self.validation.answer(network.head(), cx);
     }
 }

@@ -110,7 +110,10 @@ fn steps(done: usize) -> Vec<(f32, u32)> {
     let mut mixed = Mixed::new(&mut loader, note);
     mixed.start(0, done, 6);
     while let Some(batch) = mixed.next_batch() {
-        all.push(batch.unwrap().images[[0, 0, 0, 0]]);
+        let gradus_train::Images::Floats(images) = batch.unwrap().images else {
+            panic!("a mixed batch is of floats")
+        };
+        all.push(images[[0, 0, 0, 0]]);
     }
     all.into_iter().zip(seen).collect()
 }

@@ -77,7 +77,9 @@ fn pack(bundle: &Path) -> Result<()> {
         ["build", "--release", "--package=gradus", "--example=bench_gpu"],
         ["test", "--release", "--package=gradus-layers", "--lib"],
         ["test", "--release", "--package=gradus-optim", "--lib"],
+        ["test", "--release", "--package=gradus-augment", "--lib"],
         ["test", "--release", "--package=gradus", "--test=cuda"],
+        ["test", "--release", "--package=gradus", "--test=augment_on_gpu"],
     ] {
         let no_run: &[&str] = if arguments[0] == "test" { &["--no-run"] } else { &[] };
         let made = crate::artifacts(&[&arguments[..], no_run].concat())?;

@@ -2,7 +2,7 @@
 
 use super::{ImageDataGenerator, Statistics};
 use crate::affine::Compatibility;
-use gradus_random::{Fitted, OnFloats, Source, Transform};
+use gradus_random::{Fitted, OnDevice, OnFloats, Source, Transform};
 use ndarray::{ArrayD, ArrayView3, ArrayViewMut3, Dimension};
 
 const MEAN: &str = "mean";
@@ -17,6 +17,10 @@ impl Transform for ImageDataGenerator {
 
     fn on_floats(&self) -> Option<&dyn OnFloats> {
         Some(self)
+    }
+
+    fn on_device(&self, size: [usize; 3]) -> Option<&dyn OnDevice> {
+        self.fits_a_map(size).then_some(self as &dyn OnDevice)
     }
 
     /// All options by name. A preprocessing function is `a function`.

@@ -2,14 +2,15 @@
 //!
 //! A short batch is a smaller view of the same memory: nothing is allocated for it.
 
-use crate::{Dataset, Mt19937, Problem};
-use ndarray::{Array2, Array4, ArrayView1, ArrayView2, ArrayView4, Axis, Slice};
+use super::pictures::Pictures;
+use crate::{Dataset, Mt19937, PixelMap, Problem};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView4, Axis, Slice};
 
 /// Images with their targets, ready for a step.
 #[derive(Debug)]
 pub struct Batch {
     /// (B, H, W, C), of which the first [`Batch::len`] images are this batch's.
-    pub(super) images: Array4<f32>,
+    pub(super) images: Pictures,
     /// (B, outputs), likewise.
     pub(super) targets: Array2<f32>,
     /// (B), likewise, where images have weights.
@@ -27,9 +28,8 @@ pub struct Batch {
 impl Batch {
     /// Room for `room` images of a data set: B, or N where that is less.
     pub(super) fn new(room: usize, dataset: &dyn Dataset) -> Self {
-        let [h, w, c] = dataset.size();
         Self {
-            images: Array4::zeros((room, h, w, c)),
+            images: Pictures::new(room, dataset.size()),
             targets: Array2::zeros((room, dataset.outputs())),
             weights: dataset.weights().map(|_| vec![0.0; room]),
             rows: Vec::with_capacity(room),
@@ -40,9 +40,29 @@ impl Batch {
     }
 
     /// The images: (N, H, W, C), contiguous.
+    ///
+    /// # Panics
+    /// If they are [`bytes`](Batch::bytes), which only comes of
+    /// [`DataLoader::start_bytes_at`](crate::DataLoader::start_bytes_at).
     #[must_use]
     pub fn images(&self) -> ArrayView4<'_, f32> {
-        self.images.slice_axis(Axis(0), Slice::from(..self.len()))
+        let Pictures::Floats(images) = &self.images else {
+            panic!("the loader was asked for bytes: they are in `Batch::bytes`")
+        };
+        images.slice_axis(Axis(0), Slice::from(..self.len()))
+    }
+
+    /// The images as they were read, (N, H, W, C), contiguous, and what is to be done to each, (N),
+    /// if the loader was asked for that and could give it.
+    #[must_use]
+    pub fn bytes(&self) -> Option<(ArrayView4<'_, u8>, &[PixelMap])> {
+        match &self.images {
+            Pictures::Floats(_) => None,
+            Pictures::Bytes { pixels, maps } => {
+                let n = self.len();
+                Some((pixels.slice_axis(Axis(0), Slice::from(..n)), &maps[..n]))
+            }
+        }
     }
 
     /// The targets: (N, outputs), one-hot unless the class mode is another, contiguous.

@@ -1,12 +1,12 @@
 //! Data that comes to the device while the device computes.
 //!
 //! Two slots take turns. The host fills the pinned half of one, a stream of its own copies it to the
-//! device while the step before is still at work, and the main stream takes it over with a copy on
-//! the device, which costs next to nothing. Events keep the order: a slot is filled again when its
-//! upload is over, and uploaded again when its last copy was taken over.
+//! device while the step before is still at work, and the main stream takes it over: with a copy on
+//! the device, which costs next to nothing, or with kernels that read the slot. Events keep the
+//! order: a slot is filled again when its upload is over, and uploaded again when it was taken over.
 
 use super::{DeviceBuffer, Event, Gpu, Pinned, said};
-use crate::CudaError;
+use crate::{CudaError, GpuView};
 use cudarc::driver::{result, sys};
 
 /// A way for one block of data from the host to the device, to be used once a step.
@@ -63,6 +63,43 @@ impl Feed {
     /// # Panics
     /// If the slot or `into` is smaller.
     pub fn send(&mut self, bytes: usize, fill: impl FnOnce(&mut [u8]), into: &mut DeviceBuffer) {
+        self.upload(bytes, fill, |slot| into.copy_from(slot, bytes));
+    }
+
+    /// Puts `table` in the front of a slot, lets `fill` write `bytes` behind it, and lends both to
+    /// what `take` launches, in order with the kernels: nothing that it launches may read them
+    /// later. Waits and is not to be recorded as [`Feed::send`].
+    ///
+    /// # Panics
+    /// If the slot is smaller.
+    pub fn lend<T: Copy>(
+        &mut self,
+        table: &[T],
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+        take: impl FnOnce(&Gpu, GpuView<'_, T>, GpuView<'_, u8>),
+    ) {
+        let front = size_of_val(table);
+        let write = |slot: &mut [u8]| {
+            let (to, rest) = slot.split_at_mut(front);
+            // SAFETY: as many bytes as the table has; of padding between fields nobody reads the
+            // values.
+            unsafe { std::ptr::copy_nonoverlapping(table.as_ptr().cast(), to.as_mut_ptr(), front) };
+            fill(rest);
+        };
+        self.upload(front + bytes, write, |slot| {
+            let behind = slot.view(front + bytes).part(front, bytes);
+            take(slot.gpu(), slot.view(table.len()), behind);
+        });
+    }
+
+    /// Fills a slot, uploads it, and lets `take` launch on the main stream what reads it.
+    fn upload(
+        &mut self,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+        take: impl FnOnce(&DeviceBuffer),
+    ) {
         self.gpu.bind();
         let Slot { host, device, uploaded, taken } = &mut self.slots[self.turn];
         self.turn = 1 - self.turn;
@@ -81,7 +118,7 @@ impl Feed {
                 .and_then(|()| uploaded.hold(main))
         };
         self.gpu.note("uploading a batch", sent);
-        into.copy_from(device, bytes);
+        take(device);
         // SAFETY: as above.
         let sent = unsafe { taken.record(main) };
         self.gpu.note("uploading a batch", sent);

@@ -66,9 +66,12 @@ impl Mutant {
         }
     }
 
-    /// The room whose tests are likeliest to notice it: that of a layer.
-    pub(super) fn room(&self) -> Option<&str> {
-        self.file.strip_prefix("crates/layers/src/")?.split('/').next()
+    /// The room whose tests are likeliest to notice it, behind its crate: that of a layer, or of what
+    /// augments.
+    pub(super) fn room(&self) -> Option<[&str; 2]> {
+        let (package, path) = self.file.strip_prefix("crates/")?.split_once("/src/")?;
+        let room = path.split('/').next()?;
+        ["layers", "augment"].contains(&package).then_some([package, room])
     }
 }
 

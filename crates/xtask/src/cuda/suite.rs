@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Packages, what cargo builds of each, and which of its tests are about kernels.
-const PROGRAMS: [(&str, &str, &[&str]); 4] = [
+const PROGRAMS: [(&str, &str, &[&str]); 5] = [
     ("gradus-layers", "--lib", &["cuda::", "on_a_gpu"]),
+    ("gradus-augment", "--lib", &["cuda::"]),
     ("gradus-optim", "--lib", &["cuda::"]),
     ("gradus-cuda-emu", "--test=kernels", &[]),
     ("gradus", "--test=cuda", &[]),
 ];
 
 struct Program {
+    package: &'static str,
     path: PathBuf,
     folder: PathBuf,
     tests: &'static [&'static str],
@@ -51,20 +53,24 @@ impl Suite {
             let (Some(path), Some(folder)) = (of("executable"), folder) else {
                 bail!("cargo says {made}")
             };
-            programs.push(Program { path, folder, tests });
+            programs.push(Program { package, path, folder, tests });
         }
         Ok(Self { programs, scratch: scratch.to_owned() })
     }
 
-    /// Runs all, or the tests of that room in the layers.
-    pub(super) fn run(&self, library: &Path, schedule: &str, room: Option<&str>) -> Result<End> {
+    /// Runs all, or the tests of that room, which is named behind its package.
+    pub(super) fn run(
+        &self,
+        library: &Path,
+        schedule: &str,
+        room: Option<[&str; 2]>,
+    ) -> Result<End> {
         let mut passed = 0;
-        let programs = match room {
-            Some(_) => &self.programs[..1],
-            None => &self.programs[..],
+        let of_room = |program: &&Program| {
+            room.is_none_or(|[package, _]| program.package.strip_prefix("gradus-") == Some(package))
         };
-        for program in programs {
-            let room = room.map(|room| format!("{room}::cuda::"));
+        for program in self.programs.iter().filter(of_room) {
+            let room = room.map(|[_, room]| format!("{room}::cuda::"));
             let tests = room.as_deref().map_or(program.tests.to_vec(), |room| vec![room]);
             match self.run_one(program, &tests, library, schedule)? {
                 End::Passed(more) => passed += more,
