@@ -261,16 +261,13 @@ impl Model {
         training.step.train(&mut self.network, &mut self.context, batch, &mut at.tally);
         self.context.check()?;
         at.step += 1;
-        if self.context.device == Device::Cpu || at.step % READ_EVERY == 1 {
-            self.read_figures(at);
-        }
-        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
         if !training.metrics.is_empty() {
-            let (answers, weights) = training.step.answers(&self.network, &self.context);
-            training.metrics.update(answers, batch.targets, weights);
-            for (name, metric) in training.metrics.iter() {
-                at.logs.set(name, metric.result());
-            }
+            let memory = training.step.answer(&self.network, &self.context);
+            training.metrics.judge(memory, batch.targets);
+        }
+        let waited = self.context.device == Device::Cpu || training.metrics.reads_answers();
+        if waited || at.step % READ_EVERY == 1 {
+            self.read_figures(at);
         }
         session.progress.step(batch.images.dim().0, || session.at.logs.entries());
         Ok(())
@@ -278,14 +275,18 @@ impl Model {
 
     /// Brings the figures of the epoch up to the last step.
     fn read_figures(&mut self, at: &mut Position) {
-        let Some(training) = &self.training else { return };
+        let Some(training) = &mut self.training else { return };
         at.tally.collect(&mut self.context);
+        training.metrics.collect();
         if at.tally.samples == 0 {
             return;
         }
         at.logs.set("loss", at.tally.loss());
         if training.step.loss().accuracy().is_some() {
             at.logs.set("accuracy", at.tally.accuracy());
+        }
+        for (name, metric) in training.metrics.iter() {
+            at.logs.set(name, metric.result());
         }
     }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Packages, what cargo builds of each, and which of its tests are about kernels.
-const PROGRAMS: [(&str, &str, &[&str]); 4] = [
+const PROGRAMS: [(&str, &str, &[&str]); 5] = [
     ("gradus-layers", "--lib", &["cuda::", "on_a_gpu"]),
     ("gradus-optim", "--lib", &["cuda::"]),
+    ("gradus-train", "--lib", &["cuda::"]),
     ("gradus-cuda-emu", "--test=kernels", &[]),
     ("gradus", "--test=cuda", &[]),
 ];
