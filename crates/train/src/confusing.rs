@@ -4,7 +4,7 @@
 //! counted there, if the loss is worked out there too, and read at the end of the pass.
 
 use crate::memory::class;
-use crate::metrics::cuda::confuse;
+use crate::metrics::cuda::{Judged, confuse};
 use crate::{ConfusionMatrix, Memory};
 use gradus_layers::{Loss, argmax};
 use gradus_tensor::Device;
@@ -55,19 +55,23 @@ impl Confusing {
         memory: &mut Memory,
         targets: ArrayView2<'_, f32>,
     ) {
-        match (&mut self.on_gpu, loss.kernel()) {
-            (Some(Pairs { gpu, classes, counts }), Some(kernel)) => {
-                let (batch, counts) = (memory.judged(), counts.view_mut(*classes * *classes));
-                confuse(gpu, batch, *classes, self.threshold, kernel.ignored(), counts);
-            }
-            _ => {
-                memory.tell();
-                self.add_told(loss, memory.answered().rows(), targets);
-            }
+        if !self.add_there(loss, memory.judged()) {
+            memory.tell();
+            self.add_told(loss, memory.answered().rows(), targets);
         }
     }
 
-    fn add_told(
+    /// Counts them where they are, if that is a GPU; says whether it did.
+    pub(crate) fn add_there(&mut self, loss: &dyn Loss, batch: Judged<'_>) -> bool {
+        let (Some(pairs), Some(kernel)) = (&mut self.on_gpu, loss.kernel()) else { return false };
+        let Pairs { gpu, classes, counts } = pairs;
+        let counts = counts.view_mut(*classes * *classes);
+        confuse(gpu, batch, *classes, self.threshold, kernel.ignored(), counts);
+        true
+    }
+
+    /// Counts them here.
+    pub(crate) fn add_told(
         &mut self,
         loss: &dyn Loss,
         answers: ArrayView2<'_, f32>,

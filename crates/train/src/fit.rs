@@ -265,9 +265,11 @@ impl Model {
             let memory = training.step.answer(&self.network, &self.context);
             training.metrics.judge(memory, batch.targets);
         }
-        let waited = self.context.device == Device::Cpu || training.metrics.reads_answers();
-        if waited || at.step % READ_EVERY == 1 {
+        let waited = training.metrics.reads_answers();
+        if self.context.device == Device::Cpu || at.step % READ_EVERY == 1 {
             self.read_figures(at);
+        } else if waited {
+            self.read_metrics(at);
         }
         session.progress.step(batch.images.dim().0, || session.at.logs.entries());
         Ok(())
@@ -275,9 +277,8 @@ impl Model {
 
     /// Brings the figures of the epoch up to the last step.
     fn read_figures(&mut self, at: &mut Position) {
-        let Some(training) = &mut self.training else { return };
+        let Some(training) = &self.training else { return };
         at.tally.collect(&mut self.context);
-        training.metrics.collect();
         if at.tally.samples == 0 {
             return;
         }
@@ -285,6 +286,13 @@ impl Model {
         if training.step.loss().accuracy().is_some() {
             at.logs.set("accuracy", at.tally.accuracy());
         }
+        self.read_metrics(at);
+    }
+
+    /// The same of the metrics alone.
+    fn read_metrics(&mut self, at: &mut Position) {
+        let Some(training) = &mut self.training else { return };
+        training.metrics.collect();
         for (name, metric) in training.metrics.iter() {
             at.logs.set(name, metric.result());
         }

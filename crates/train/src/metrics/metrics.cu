@@ -161,6 +161,7 @@ extern "C" __global__ void __launch_bounds__(128)
                   const float* __restrict__ weights, const unsigned* __restrict__ largest, double* __restrict__ sums) {
     for (size_t k = grid_thread(); k < (size_t)g.outputs; k += grid_threads()) {
         double hit = sums[3 * k], wrong = sums[3 * k + 1], missed = sums[3 * k + 2];
+#pragma unroll 2
         for (size_t i = 0; i < (size_t)g.samples; ++i) {
             const float p = predictions[i * g.outputs + k];
             const double so = targets[i * g.outputs + k], weight = weights ? (double)weights[i] : 1.;

@@ -1,11 +1,18 @@
 //! What a GPU counts has the bits of what the CPU counts, whatever the weights.
 
+mod fit;
+
 use super::Judged;
+use crate::ConfusionMatrix;
+use crate::confusing::Confusing;
 use crate::metrics::on_gpu::OnGpu;
 use crate::metrics::{
     Auc, Average, Curve, F1Score, Metric, Metrics, Precision, Recall, accuracy, binary_accuracy,
     categorical_accuracy, sparse_categorical_accuracy, sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
+};
+use gradus_layers::{
+    BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy,
 };
 use gradus_tensor::{Device, Shape, Tensor};
 use gradus_testing::{Cases, gpu};
@@ -37,9 +44,14 @@ impl Rows {
         Self { predictions, targets, weights, there }
     }
 
-    /// Probabilities, some equal, some 0, 1 and no number; targets of the kind, some of which are
-    /// shares of a yes, or classes that there are not.
-    fn random(cases: &mut Cases, [n, outputs]: [usize; 2], sparse: bool, device: &Device) -> Self {
+    /// Probabilities, some equal, some 0, 1 and no number; targets that are a yes, a no or a
+    /// share; or the index of a class up to the highest, or none.
+    fn random(
+        cases: &mut Cases,
+        [n, outputs]: [usize; 2],
+        highest: Option<usize>,
+        device: &Device,
+    ) -> Self {
         let odd = [0.0, 1.0, 0.5, 0.5, 0.25, -0.5, 1.5, 1e-10, f32::NAN, f32::NEG_INFINITY];
         let mut predictions: Vec<f32> =
             cases.normal(n * outputs).iter().map(|v| (0.5 + 0.3 * v).clamp(0.0, 1.0)).collect();
@@ -47,9 +59,9 @@ impl Rows {
             let from = cases.extent(0, 2 * odd.len());
             *p = odd.get(from).copied().unwrap_or(*p);
         }
-        let targets = match sparse {
-            true => (0..n).map(|_| cases.extent(0, outputs + 1) as f32 - 1.0).collect(),
-            false => {
+        let targets = match highest {
+            Some(highest) => (0..n).map(|_| cases.extent(0, highest + 1) as f32 - 1.0).collect(),
+            None => {
                 let shares = [0.0, 0.0, 0.0, 1.0, 1.0, 0.3, 1e-12];
                 (0..n * outputs).map(|_| cases.one_of(&shares)).collect()
             }
@@ -142,12 +154,42 @@ fn sums_have_the_bits_of_the_cpu() {
         let mut cases = Cases::new("metrics on a GPU", case as u32);
         let n = cases.extent(3, 40);
         // The last batch is a short one.
-        for sparse_targets in [false, true] {
+        for index in [None, Some(outputs)] {
             let sizes = [n, n, n / 3 + 1];
-            let batches =
-                sizes.map(|n| Rows::random(&mut cases, [n, outputs], sparse_targets, &device));
-            let new = || if sparse_targets { sparse() } else { dense(outputs) };
+            let batches = sizes.map(|n| Rows::random(&mut cases, [n, outputs], index, &device));
+            let new = || if index.is_some() { sparse() } else { dense(outputs) };
             agree(&new, &batches, &device);
         }
     }
+}
+
+/// A batch of one-hot targets or indices, some of which do not count.
+fn pairs_agree(loss: &dyn Loss, [n, outputs, columns]: [usize; 3], device: &Device) {
+    let mut cases = Cases::new(loss.name(), (n * outputs) as u32);
+    let names = (0..outputs.max(2)).map(|class| class.to_string());
+    let matrix = ConfusionMatrix::new(names);
+    let new = |device| Confusing::new(matrix.clone(), 0.25, outputs, device);
+    let (mut here, mut there) = (new(&Device::Cpu), new(device));
+    // Index targets: none, or a class that has a name.
+    let highest = (columns == 1).then(|| outputs.max(2) - 1);
+    for n in [n, n, 1] {
+        let rows = Rows::random(&mut cases, [n, outputs], highest, device);
+        here.add_told(loss, rows.predictions.view(), rows.targets.view());
+        there.add_there(loss, rows.judged());
+    }
+    assert_eq!(there.counted(), here.counted(), "{} of {outputs}", loss.name());
+}
+
+#[test]
+fn pairs_of_classes_are_those_of_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu);
+    let ignoring = SparseCategoricalCrossentropy::new().ignore_class(2);
+    let index = SparseCategoricalCrossentropy::new();
+    for outputs in [3, 33, 40] {
+        pairs_agree(&CategoricalCrossentropy::new(), [21, outputs, outputs], &device);
+        pairs_agree(&ignoring, [37, outputs, 1], &device);
+        pairs_agree(&index, [9, outputs, 1], &device);
+    }
+    pairs_agree(&BinaryCrossentropy::new(), [300, 1, 1], &device);
 }
