@@ -8,6 +8,7 @@ epoch after the first, validation included, in the form of the other scripts.
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import platform
@@ -34,7 +35,7 @@ keras.utils.set_random_seed(0)
 
 def flow(part, **augmentation):
     frame = pd.read_csv(os.path.join(options.data, f"dogs_vs_cats-{part}.csv"), dtype=str)
-    with contextlib.redirect_stdout(None):
+    with contextlib.redirect_stdout(io.StringIO()):
         return ImageDataGenerator(rescale=1 / 255, **augmentation).flow_from_dataframe(
             frame, options.data, x_col="filename", y_col="category", target_size=(128, 128),
             class_mode="categorical", batch_size=options.batch)

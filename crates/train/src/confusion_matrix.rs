@@ -59,9 +59,14 @@ impl ConfusionMatrix {
     /// # Panics
     /// If either is not the number of a class.
     pub fn add(&mut self, actual: usize, predicted: usize) {
+        self.add_many(actual, predicted, 1);
+    }
+
+    /// The same for so many images.
+    pub(crate) fn add_many(&mut self, actual: usize, predicted: usize, images: u64) {
         let n = self.classes.len();
         assert!(actual < n && predicted < n, "classes {actual}, {predicted} of only {n}");
-        self.counts[actual * n + predicted] += 1;
+        self.counts[actual * n + predicted] += images;
     }
 
     /// The names of the classes.

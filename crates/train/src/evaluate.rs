@@ -1,10 +1,9 @@
 //! How good a model is on some data.
 
 use crate::batches;
-use crate::memory::class;
+use crate::confusing::Confusing;
 use crate::{Batches, ConfusionMatrix, Error, Logs, Model, Progress, Verbosity};
-use gradus_layers::{Accuracy, Activation, Loss, Tally, argmax};
-use ndarray::ArrayView2;
+use gradus_layers::{Accuracy, Activation, Tally};
 use std::fmt;
 
 /// How good a model is on some data.
@@ -106,32 +105,36 @@ impl Model {
         mut progress: Option<&mut Progress>,
     ) -> Result<Evaluation, Error> {
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
-        let accuracy = training.step.loss().accuracy();
-        let mut confusion = confusion_of(data, accuracy);
+        let (accuracy, cx) = (training.step.loss().accuracy(), &mut self.context);
         // A closing sigmoid makes probabilities of what the loss saw as logits.
         let threshold = match (accuracy, self.network.head()) {
             (Some(Accuracy::Binary { threshold }), Activation::Linear) => threshold,
             _ => 0.5,
         };
+        let confusion = confusion_of(data, accuracy);
+        let outputs = training.step.training_memory().output().shape().last();
+        let mut confusion =
+            confusion.map(|empty| Confusing::new(empty, threshold, outputs, &cx.device));
         let (metrics, mut tally) = (&mut training.metrics, Tally::default());
         metrics.reset();
-        batches::start(data, &self.context, epoch, [0, steps]);
+        batches::start(data, cx, epoch, [0, steps]);
         while let Some(batch) = data.next_batch() {
             let batch = batch?;
             training.step.check(&batch)?;
-            let cx = &mut self.context;
-            training.step.evaluate(&self.network, cx, &batch, &mut tally);
-            let answers = training.step.evaluated().rows::<f32>();
-            metrics.update(answers, batch.targets, training.step.evaluated_weights());
+            training.step.judge(&self.network, cx, &batch, &mut tally);
+            let (loss, memory) = training.step.judged();
+            metrics.judge(memory, batch.targets);
             if let Some(confusion) = &mut confusion {
-                count(confusion, training.step.loss(), threshold, answers, batch.targets);
+                confusion.add(loss, memory, batch.targets);
             }
             if let Some(progress) = &mut progress {
                 progress.step(batch.len(), || so_far(&tally));
             }
         }
-        tally.collect(&mut self.context);
-        self.context.check()?;
+        tally.collect(cx);
+        metrics.collect();
+        let confusion = confusion.map(Confusing::counted);
+        cx.check()?;
         if tally.samples == 0 {
             return Err(Error::NoBatches);
         }
@@ -159,26 +162,5 @@ fn confusion_of(data: &dyn Batches, accuracy: Option<Accuracy>) -> Option<Confus
         Accuracy::Binary { .. } if classes.len() != 2 || data.outputs() > 1 => None,
         _ if classes.is_empty() => None,
         _ => Some(ConfusionMatrix::new(classes.to_vec())),
-    }
-}
-
-/// Counts the samples that the loss counts. One number says yes above `threshold`; of several the
-/// largest counts.
-fn count(
-    confusion: &mut ConfusionMatrix,
-    loss: &dyn Loss,
-    threshold: f32,
-    answers: ArrayView2<'_, f32>,
-    targets: ArrayView2<'_, f32>,
-) {
-    for (answer, target) in answers.rows().into_iter().zip(targets.rows()) {
-        let counts = target.as_slice().is_some_and(|target| loss.counts(target));
-        if let Some(class) = class(target).filter(|_| counts) {
-            let predicted = match answer.len() {
-                1 => usize::from(answer[0] > threshold),
-                _ => argmax(answer),
-            };
-            confusion.add(class, predicted);
-        }
     }
 }

@@ -262,16 +262,15 @@ impl Model {
         training.step.train(&mut self.network, &mut self.context, batch, &mut at.tally);
         self.context.check()?;
         at.step += 1;
+        if !training.metrics.is_empty() {
+            let memory = training.step.answer(&self.network, &self.context);
+            training.metrics.judge(memory, batch.targets);
+        }
+        let waited = training.metrics.reads_answers();
         if self.context.device == Device::Cpu || at.step % READ_EVERY == 1 {
             self.read_figures(at);
-        }
-        let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
-        if !training.metrics.is_empty() {
-            let (answers, weights) = training.step.answers(&self.network, &self.context);
-            training.metrics.update(answers, batch.targets, weights);
-            for (name, metric) in training.metrics.iter() {
-                at.logs.set(name, metric.result());
-            }
+        } else if waited {
+            self.read_metrics(at);
         }
         session.progress.step(batch.len(), || session.at.logs.entries());
         Ok(())
@@ -287,6 +286,16 @@ impl Model {
         at.logs.set("loss", at.tally.loss());
         if training.step.loss().accuracy().is_some() {
             at.logs.set("accuracy", at.tally.accuracy());
+        }
+        self.read_metrics(at);
+    }
+
+    /// The same of the metrics alone.
+    fn read_metrics(&mut self, at: &mut Position) {
+        let Some(training) = &mut self.training else { return };
+        training.metrics.collect();
+        for (name, metric) in training.metrics.iter() {
+            at.logs.set(name, metric.result());
         }
     }
 

@@ -21,6 +21,7 @@ mod callback;
 mod callbacks;
 mod checkpoint;
 mod classifier;
+mod confusing;
 mod confusion_matrix;
 mod error;
 mod evaluate;

@@ -1,6 +1,7 @@
 //! Input, output and everything between, for batches up to a size.
 
 use crate::available::afford;
+use crate::metrics::cuda::Judged;
 use crate::{Batch, Error, Images};
 use gradus_augment::input;
 use gradus_data::PixelMap;
@@ -202,16 +203,26 @@ impl Memory {
         ArrayView1::from(&self.counts[..self.weights.len()])
     }
 
-    /// What [`Memory::answer`] worked out last.
+    /// What [`Memory::tell`] brought last.
     pub(crate) fn answered(&self) -> &Tensor {
         &self.told
     }
 
     /// Works out what the network answers: y with its closing activation `head`, one row a sample.
+    /// A GPU keeps it to itself until [`Memory::tell`].
     pub(crate) fn answer(&mut self, head: Activation, cx: &Context) {
         self.answers.copy_from(&self.y);
         head.forward(cx, &mut self.answers);
+    }
+
+    /// Brings the answers to the CPU: a GPU is waited for.
+    pub(crate) fn tell(&mut self) {
         self.told.copy_from(&self.answers);
+    }
+
+    /// The answers, targets and weights of the batch, where the network is.
+    pub(crate) fn judged(&self) -> Judged<'_> {
+        Judged { predictions: &self.answers, targets: &self.targets, weights: &self.weights }
     }
 }
 

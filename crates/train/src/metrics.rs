@@ -3,6 +3,7 @@
 //! A metric sees probabilities and targets batch by batch and keeps nothing but sums in f64, added
 //! in the order of the samples: the figure of an epoch has the same bits however many threads and
 //! workers there were, and what an interrupted epoch has seen can be saved as a list of numbers.
+//! On a GPU the metrics of this crate are counted there, to the same bits, and no step waits for it.
 //!
 //! ```
 //! use gradus_train::metrics::{Auc, Metric};
@@ -18,7 +19,9 @@
 
 mod accuracy;
 mod auc;
+pub(crate) mod cuda;
 mod f1_score;
+mod on_gpu;
 mod precision_recall;
 #[cfg(test)]
 mod tests;
@@ -28,11 +31,14 @@ pub use accuracy::{
     sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
 };
 pub use auc::{Auc, Curve};
+pub use cuda::Kernel as MetricKernel;
 pub use f1_score::{Average, F1Score};
 pub use precision_recall::{Precision, Recall};
 
-use crate::Error;
+use crate::{Error, Memory};
+use gradus_tensor::Device;
 use ndarray::{ArrayView1, ArrayView2, Axis};
+use on_gpu::OnGpu;
 use std::fmt::Debug;
 
 /// A figure that grows with every batch of an epoch.
@@ -76,11 +82,21 @@ pub trait Metric: Debug + Send + Sync {
     fn reset(&mut self) {
         self.sums_mut().fill(0.0);
     }
+
+    /// What adds a batch to the sums on a GPU. None unless said: the network's answers are then read
+    /// back in every step, for [`Metric::update`], and the device waits meanwhile.
+    fn kernel(&self) -> Option<MetricKernel> {
+        None
+    }
 }
 
 /// The metrics of a model, each under a name of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(Vec<Named>);
+pub(crate) struct Metrics {
+    named: Vec<Named>,
+    /// The sums of those that have a kernel, where batches are judged on a GPU.
+    on_gpu: Option<OnGpu>,
+}
 
 /// A metric of a model.
 #[derive(Debug)]
@@ -107,42 +123,74 @@ impl Metrics {
             names.push(name.clone());
             Named { name, weighted, metric }
         });
-        Self(named.collect())
+        Self { named: named.collect(), on_gpu: None }
     }
 
     /// Whether all can judge rows of that many predictions by that many targets.
     pub(crate) fn accept(&self, predictions: usize, targets: usize) -> Result<(), Error> {
-        self.0.iter().try_for_each(|Named { name, metric, .. }| {
+        self.named.iter().try_for_each(|Named { name, metric, .. }| {
             let refused = |reason| Error::Metric { metric: name.clone(), reason };
             metric.accepts(predictions, targets).map_err(refused)
         })
     }
 
+    /// Makes room for batches of up to `samples` on that device.
+    pub(crate) fn plan(&mut self, device: &Device, samples: usize) {
+        let Device::Cuda(gpu) = device else { return self.on_gpu = None };
+        if !self.on_gpu.as_ref().is_some_and(|there| there.holds(gpu, &self.named, samples)) {
+            self.on_gpu = OnGpu::new(gpu, &self.named, samples);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.named.is_empty()
+    }
+
+    /// Whether a metric wants the answers of every batch on the CPU, which on a GPU means to wait.
+    pub(crate) fn reads_answers(&self) -> bool {
+        self.named.iter().any(|named| !self.is_counted_there(named))
+    }
+
+    fn is_counted_there(&self, named: &Named) -> bool {
+        self.on_gpu.is_some() && named.metric.kernel().is_some()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &dyn Metric)> {
-        self.0.iter().map(|named| (named.name.as_str(), named.metric.as_ref()))
+        self.named.iter().map(|named| (named.name.as_str(), named.metric.as_ref()))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Metric>> {
-        self.0.iter_mut().map(|named| &mut named.metric)
+        self.on_gpu.iter_mut().for_each(OnGpu::forget);
+        self.named.iter_mut().map(|named| &mut named.metric)
     }
 
     pub(crate) fn reset(&mut self) {
         self.iter_mut().for_each(|metric| metric.reset());
     }
 
-    /// Takes a batch in.
-    pub(crate) fn update(
-        &mut self,
-        answers: ArrayView2<'_, f32>,
-        targets: ArrayView2<'_, f32>,
-        weights: ArrayView1<'_, f32>,
-    ) {
-        for Named { weighted, metric, .. } in &mut self.0 {
-            metric.update(answers, targets, weighted.then_some(weights));
+    /// Takes in the batch that the memory has the answers to. On a GPU it is counted there, and
+    /// [`Metrics::collect`] brings the sums.
+    pub(crate) fn judge(&mut self, memory: &mut Memory, targets: ArrayView2<'_, f32>) {
+        if let Some(on_gpu) = &mut self.on_gpu {
+            on_gpu.add(&self.named, memory.judged());
+        }
+        if !self.reads_answers() {
+            return;
+        }
+        memory.tell();
+        let (answers, weights) = (memory.answered().rows(), memory.weights());
+        let on_gpu = self.on_gpu.is_some();
+        for Named { weighted, metric, .. } in &mut self.named {
+            if !(on_gpu && metric.kernel().is_some()) {
+                metric.update(answers, targets, weighted.then_some(weights));
+            }
+        }
+    }
+
+    /// Waits for what a GPU has counted, and brings it here. Does nothing on the CPU.
+    pub(crate) fn collect(&mut self) {
+        if let Some(on_gpu) = &mut self.on_gpu {
+            on_gpu.collect(&mut self.named);
         }
     }
 }

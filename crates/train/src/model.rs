@@ -344,6 +344,7 @@ impl Model {
         training.metrics.accept(outputs.last(), wanted)?;
         let input = self.input(data.batch_size());
         let training = self.training.as_mut().ok_or(Error::NotCompiled)?;
+        training.metrics.plan(&self.context.device, data.batch_size());
         training.step.plan(&self.network, input, &mut self.context)
     }
 

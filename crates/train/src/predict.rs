@@ -170,6 +170,7 @@ fn answer(
     let Memory { x, y, saved, .. } = &mut *memory;
     network.infer(context, x, y, saved);
     memory.answer(network.head(), context);
+    memory.tell();
     context.check()?;
     Ok(memory.answered().rows::<f32>().to_owned())
 }

@@ -9,7 +9,6 @@ use crate::{Batch, Error, Memory, Planned};
 use gradus_layers::{Accuracy, Layer, Loss, Mode, Sequential, Tally, Target, regularizer};
 use gradus_optim::Optimizer;
 use gradus_tensor::{Context, Field, Fields as _, Path, Phase, Shape, Tensor, Work};
-use ndarray::{ArrayView1, ArrayView2};
 
 /// What a profile calls that which belongs to no layer.
 const LOSS: &str = "loss";
@@ -101,11 +100,6 @@ impl Step {
     #[must_use]
     pub fn evaluated(&self) -> &Tensor {
         self.validation.answered()
-    }
-
-    /// How much each sample of that batch counted.
-    pub(crate) fn evaluated_weights(&self) -> ArrayView1<'_, f32> {
-        self.validation.weights()
     }
 
     /// The loss.
@@ -210,15 +204,12 @@ impl Step {
         cx.timed(OPTIMIZER, Phase::Other, Work::default(), |cx| self.optimizer.step(cx, network));
     }
 
-    /// What the network answered to the last training batch, its outputs behind the activation
-    /// that was taken off its end; and how much each sample counted, its class's weight included.
-    pub(crate) fn answers(
-        &mut self,
-        network: &Sequential,
-        cx: &Context,
-    ) -> (ArrayView2<'_, f32>, ArrayView1<'_, f32>) {
+    /// Works out what the network answered to the last training batch, its outputs behind the
+    /// activation that was taken off its end. How much each sample counted is in the memory too, its
+    /// class's weight included.
+    pub(crate) fn answer(&mut self, network: &Sequential, cx: &Context) -> &mut Memory {
         self.training.answer(network.head(), cx);
-        (self.training.answered().rows(), self.training.weights())
+        &mut self.training
     }
 
     /// Judges one batch with frozen statistics; loss and hits go into `tally`, the answers are in
@@ -233,6 +224,18 @@ impl Step {
         batch: &Batch<'_>,
         tally: &mut Tally,
     ) {
+        self.judge(network, cx, batch, tally);
+        self.validation.tell();
+    }
+
+    /// The same, and waits for no GPU: the answers are where [`Step::judged`] says.
+    pub(crate) fn judge(
+        &mut self,
+        network: &Sequential,
+        cx: &mut Context,
+        batch: &Batch<'_>,
+        tally: &mut Tally,
+    ) {
         self.validation.load(batch.images);
         self.validation.load_targets(batch, &[]);
         let Memory { x, targets, weights, y, saved, .. } = &mut self.validation;
@@ -241,6 +244,11 @@ impl Step {
         self.loss.evaluate(cx, y, target, None, tally);
         regularizer::penalty(cx, &mut self.path, network, batch.len(), tally);
         self.validation.answer(network.head(), cx);
+    }
+
+    /// The loss, and the memory that has the answers to the last batch that was judged.
+    pub(crate) fn judged(&mut self) -> (&dyn Loss, &mut Memory) {
+        (self.loss.as_ref(), &mut self.validation)
     }
 }
 

@@ -89,6 +89,15 @@ impl Kernel {
         Self(Options::Labels { kind: 3, threshold: None, smoothing: 0.0 })
     }
 
+    /// The target whose samples do not count, if there is one.
+    #[must_use]
+    pub fn ignored(self) -> Option<f32> {
+        match self.0 {
+            Options::Classes { ignored, .. } => ignored,
+            Options::Labels { .. } => None,
+        }
+    }
+
     /// Writes the gradient of a batch and adds its losses and hits to `sums`.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 // The losses of a batch, their gradients and hits, in f64; see ../loss.rs and the rooms of the losses.
 // target compute_75
+#include "largest.cuh"
 #include "sums.cuh"
 
 #define EPSILON 1e-7
@@ -19,26 +20,6 @@ struct LabelLoss {
     double smoothing;
 };
 enum Kind { BINARY_LOGITS, BINARY_PROBABILITIES, SQUARED, ABSOLUTE };
-
-// The largest value and where it stands first: the lowest index of equals, and a NaN is never the largest.
-struct Largest {
-    float value;
-    int at;
-
-    __device__ void see(float v, int k) {
-        if (v > value || (v == value && k < at)) *this = {v, k};
-    }
-};
-
-__device__ __forceinline__ int warp_argmax(const float* of, int n, int lane) {
-    Largest best = {-infinity_f32(), 0};
-    for (int k = lane; k < n; k += 32)
-        if (of[k] > best.value) best = {of[k], k};
-#pragma unroll
-    for (int o = 16; o > 0; o >>= 1)
-        best.see(__shfl_xor_sync(0xffffffffu, best.value, o), __shfl_xor_sync(0xffffffffu, best.at, o));
-    return best.at;
-}
 
 // t of class k. A class that there is not makes all of them NaN, so that it shows.
 __device__ __forceinline__ double class_target(const ClassLoss& g, const float* target, int k) {

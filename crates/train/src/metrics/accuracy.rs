@@ -10,7 +10,7 @@
 //! Reference    Keras 3, `metrics/accuracy_metrics.py`
 //! ```
 
-use super::{Metric, an_index, each_sample, one_for_each, ratio};
+use super::{Metric, MetricKernel, an_index, each_sample, one_for_each, ratio};
 use gradus_layers::{Accuracy, argmax};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -141,5 +141,12 @@ impl Metric for MeanAccuracy {
 
     fn sums_mut(&mut self) -> &mut [f64] {
         &mut self.sums
+    }
+
+    fn kernel(&self) -> Option<MetricKernel> {
+        Some(match self.hit {
+            Hit::Exact(accuracy) => MetricKernel::hits(accuracy),
+            Hit::Top { k, sparse } => MetricKernel::top(k, sparse),
+        })
     }
 }

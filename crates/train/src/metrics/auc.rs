@@ -14,7 +14,7 @@
 //!              between Precision-Recall and ROC Curves. ICML 2006, section 4
 //! ```
 
-use super::{Metric, each_sample, one_for_each, ratio};
+use super::{Metric, MetricKernel, each_sample, one_for_each, ratio};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// Which curve.
@@ -129,5 +129,9 @@ impl Metric for Auc {
 
     fn sums_mut(&mut self) -> &mut [f64] {
         &mut self.sums
+    }
+
+    fn kernel(&self) -> Option<MetricKernel> {
+        Some(MetricKernel::intervals(self.sums.len() / 2))
     }
 }

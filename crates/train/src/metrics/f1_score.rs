@@ -10,7 +10,7 @@
 //! Reference    Keras 3, `metrics/f_score_metrics.py`
 //! ```
 
-use super::{Metric, each_sample, one_for_each};
+use super::{Metric, MetricKernel, each_sample, one_for_each};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// Keras's `epsilon`.
@@ -132,5 +132,9 @@ impl Metric for F1Score {
 
     fn sums_mut(&mut self) -> &mut [f64] {
         &mut self.sums
+    }
+
+    fn kernel(&self) -> Option<MetricKernel> {
+        Some(MetricKernel::labels(self.threshold))
     }
 }

@@ -11,7 +11,7 @@
 //! Reference    Keras 3, `metrics/confusion_metrics.py`
 //! ```
 
-use super::{Metric, each_sample, is_among_top, one_for_each, ratio};
+use super::{Metric, MetricKernel, each_sample, is_among_top, one_for_each, ratio};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// When a label is called.
@@ -51,7 +51,7 @@ impl Calls {
 
 /// The two metrics differ in which labels make the denominator, and in nothing else.
 macro_rules! ratio_of_calls {
-    ($metric:ident, $name:literal, $doc:literal, |$called:ident, $so:ident| $whole:expr) => {
+    ($metric:ident, $name:literal, recall: $recall:literal, $doc:literal, |$called:ident, $so:ident| $whole:expr) => {
         #[doc = $doc]
         #[derive(Clone, Debug, Default)]
         pub struct $metric {
@@ -130,6 +130,11 @@ macro_rules! ratio_of_calls {
             fn sums_mut(&mut self) -> &mut [f64] {
                 &mut self.sums
             }
+
+            fn kernel(&self) -> Option<MetricKernel> {
+                let Calls { threshold, top_k, class_id } = self.calls;
+                Some(MetricKernel::calls(threshold, top_k, class_id, $recall))
+            }
         }
     };
 }
@@ -137,12 +142,14 @@ macro_rules! ratio_of_calls {
 ratio_of_calls!(
     Precision,
     "precision",
+    recall: false,
     "Keras's `Precision`: of the labels that were called, the part that is so.",
     |called, so| called
 );
 ratio_of_calls!(
     Recall,
     "recall",
+    recall: true,
     "Keras's `Recall`: of the labels that are so, the part that was called.",
     |called, so| so
 );

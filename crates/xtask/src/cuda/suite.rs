@@ -14,6 +14,7 @@ const PROGRAMS: [(&str, &str, &[&str]); 5] = [
     ("gradus-layers", "--lib", &["cuda::", "on_a_gpu"]),
     ("gradus-augment", "--lib", &["cuda::"]),
     ("gradus-optim", "--lib", &["cuda::"]),
+    ("gradus-train", "--lib", &["cuda::"]),
     ("gradus-cuda-emu", "--test=kernels", &[]),
     ("gradus", "--test=cuda", &[]),
 ];
