@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Packages, what cargo builds of each, and which of its tests are about kernels.
-const PROGRAMS: [(&str, &str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &str, &[&str]); 6] = [
     ("gradus-layers", "--lib", &["cuda::", "on_a_gpu"]),
     ("gradus-augment", "--lib", &["cuda::"]),
     ("gradus-optim", "--lib", &["cuda::"]),
