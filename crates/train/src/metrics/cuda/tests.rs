@@ -142,7 +142,7 @@ fn agree(new: &dyn Fn() -> Vec<Box<dyn Metric>>, batches: &[Rows], device: &Devi
     on_gpu.collect(&mut there.named);
     gpu.check().expect("no fault");
     for (ours, theirs) in bits(&there).into_iter().zip(bits(&here)) {
-        assert_eq!(ours, theirs, "{:?}", batches.iter().map(|b| b.predictions.dim()).last());
+        assert_eq!(ours, theirs, "{:?}", batches.last().map(|b| b.predictions.dim()));
     }
 }
 

@@ -113,12 +113,15 @@ fn metrics() -> Vec<Box<dyn Metric>> {
     ]
 }
 
-/// Every column of the history by its bits, and the confusion matrix of an evaluation.
+/// The columns of a history by their names, in bits.
+type Columns = Vec<(String, Vec<u64>)>;
+
+/// The history, and the confusion matrix of an evaluation.
 fn run(
     device: &Device,
     graphs: bool,
     metrics: impl Fn() -> Vec<Box<dyn Metric>>,
-) -> Result<(Vec<(String, Vec<u64>)>, String), Error> {
+) -> Result<(Columns, String), Error> {
     let network = Sequential::new().add(Flatten).add(Dense::new(3).activation(Activation::Softmax));
     let mut model = Model::build(network, [2, 2, 1], Context::new(device.clone(), 1), 3)?;
     let (plain, weighted) = (metrics(), metrics());
