@@ -9,6 +9,9 @@
 //! Throughput is in images a second ("elements"). Images are 128 x 128 x 3, the parameters the
 //! tutorial's, bilinear with `fill_mode` nearest. Both sides draw anew for every image.
 
+#[path = "common/tutorial.rs"]
+mod tutorial;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gradus::augment::{
     ColorJitter, ImageDataGenerator, ImageDataGeneratorBuilder, Pipeline, RandAugment,
@@ -20,19 +23,9 @@ use gradus::random::Key;
 use ndarray::Array3;
 use std::path::PathBuf;
 use std::time::Duration;
+use tutorial::tutorial;
 
 const SHAPE: (usize, usize, usize) = (128, 128, 3);
-
-fn tutorial() -> ImageDataGeneratorBuilder {
-    ImageDataGenerator::builder()
-        .rotation_range(15.0)
-        .rescale(1.0 / 255.0)
-        .shear_range(0.1)
-        .zoom_range(0.2)
-        .horizontal_flip(true)
-        .width_shift_range(0.1)
-        .height_shift_range(0.1)
-}
 
 fn transforms() -> [(&'static str, Box<dyn Transform>); 5] {
     let generator = |builder: ImageDataGeneratorBuilder| builder.build().expect("valid");

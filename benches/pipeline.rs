@@ -16,6 +16,8 @@
 
 #[path = "common/pipeline.rs"]
 mod pipeline;
+#[path = "common/tutorial.rs"]
+mod tutorial;
 
 use gradus::data::synthetic::{Class, Synthetic};
 use gradus::data::{Cache, DataLoader};

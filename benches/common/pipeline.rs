@@ -1,6 +1,6 @@
 //! From JPEG files to the batches of the tutorial in the calling thread, and what a stage takes.
 
-use gradus::augment::ImageDataGenerator;
+use crate::tutorial::tutorial;
 use gradus::data::{
     Cache, DataLoader, Decoder, Interpolation, Manifest, Transform, flow_from_dataframe,
 };
@@ -13,17 +13,9 @@ use std::time::{Duration, Instant};
 const SIZE: usize = 128;
 const BATCH: usize = 15;
 
-/// What the tutorial draws for an image.
-fn tutorial() -> impl Transform + use<> {
-    let builder = ImageDataGenerator::builder()
-        .rotation_range(15.0)
-        .rescale(1.0 / 255.0)
-        .shear_range(0.1)
-        .zoom_range(0.2)
-        .horizontal_flip(true)
-        .width_shift_range(0.1)
-        .height_shift_range(0.1);
-    builder.build().expect("valid").transform()
+/// What is done to an image.
+fn augmentation() -> impl Transform + use<> {
+    tutorial().build().expect("valid").transform()
 }
 
 /// The files of a folder, whose names begin with their class: `cat.0.jpg`.
@@ -44,7 +36,7 @@ pub(crate) fn open(folder: &Path, files: &[PathBuf], cache: Option<Cache>) -> Da
         .target_size(SIZE, SIZE)
         .batch_size(BATCH)
         .workers(0)
-        .transform(tutorial());
+        .transform(augmentation());
     if let Some(cache) = cache {
         flow = flow.cache(cache);
     }
@@ -66,7 +58,7 @@ pub(crate) fn epoch(loader: &mut DataLoader, number: u32) -> f64 {
 pub(crate) fn stages(files: &[PathBuf], rounds: u32) -> [(&'static str, Duration); 3] {
     let mut times = [(); 3].map(|()| Vec::new());
     let (mut decoder, mut resized) = (Decoder::default(), Array3::zeros((SIZE, SIZE, 3)));
-    let (mut image, transform) = (Array3::zeros((SIZE, SIZE, 3)), tutorial());
+    let (mut image, transform) = (Array3::zeros((SIZE, SIZE, 3)), augmentation());
     for epoch in 0..rounds {
         for (file, index) in files.iter().zip(0..) {
             let mut last = Instant::now();

@@ -15,6 +15,8 @@ mod convolutions;
 mod memory;
 mod rows;
 mod step;
+#[path = "../../common/tutorial.rs"]
+mod tutorial;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};

@@ -2,6 +2,7 @@
 
 use crate::convolutions::numbers;
 use crate::rows::Rows;
+use crate::tutorial::tutorial;
 use anyhow::Result;
 use gradus::augment::input;
 use gradus::layers::{
@@ -51,15 +52,7 @@ fn copy(gpu: &Gpu, rows: &mut Rows, x: Shape) -> Result<()> {
 fn pictures(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
     let [n, side] = if rows.quick { [1, 8] } else { [128, 128] };
     let (size, values) = ([side, side, 3], n * side * side * 3);
-    let augment = ImageDataGenerator::builder()
-        .rotation_range(15.0)
-        .rescale(1.0 / 255.0)
-        .shear_range(0.1)
-        .zoom_range(0.2)
-        .horizontal_flip(true)
-        .width_shift_range(0.1)
-        .height_shift_range(0.1)
-        .build()?;
+    let augment = tutorial().build()?;
     let map = |index| augment.pixel_map(Key { seed: 0, epoch: 0, index }.into(), [side, side]);
     let maps: Vec<PixelMap> = (0..n as u32).map(map).collect();
     let pixels: Vec<u8> = (0..values).map(|i| (i * 37 % 251) as u8).collect();

@@ -1,5 +1,6 @@
 //! The tutorial's epoch on photos, with validation: what `keras2_epoch.py` does.
 
+use crate::tutorial::tutorial;
 use crate::{Args, print_rate};
 use anyhow::Result;
 use gradus::data::{Cache, DataLoader};
@@ -13,16 +14,9 @@ const EPOCHS: u32 = 3;
 
 pub(crate) fn epochs(args: &Args) -> Result<()> {
     let folder = args.data.as_deref().unwrap_or(Path::new("."));
-    let plain = || ImageDataGenerator::builder().rescale(1.0 / 255.0);
-    let tutorial = plain()
-        .rotation_range(15.0)
-        .shear_range(0.1)
-        .zoom_range(0.2)
-        .horizontal_flip(true)
-        .width_shift_range(0.1)
-        .height_shift_range(0.1);
-    let mut train = open(args, folder, "train", &tutorial.build()?)?;
-    let mut validation = open(args, folder, "val", &plain().build()?)?;
+    let plain = ImageDataGenerator::builder().rescale(1.0 / 255.0);
+    let mut train = open(args, folder, "train", &tutorial().build()?)?;
+    let mut validation = open(args, folder, "val", &plain.build()?)?;
     let context = Context::new(Device::Cpu, args.threads);
     let mut model = Model::build(models::dogs_vs_cats(), [128, 128, 3], context, 0)?;
     model.compile(RMSprop::default(), CategoricalCrossentropy::new())?;

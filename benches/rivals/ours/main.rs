@@ -15,6 +15,8 @@ mod network;
 mod pipeline;
 #[path = "../../common/reference.rs"]
 mod reference;
+#[path = "../../common/tutorial.rs"]
+mod tutorial;
 
 use clap::{Parser, ValueEnum};
 use gradus::tensor::simd::Isa;

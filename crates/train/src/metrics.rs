@@ -107,6 +107,13 @@ struct Named {
     metric: Box<dyn Metric>,
 }
 
+impl Named {
+    /// Whether a batch is added to its sums by a kernel, where there are sums on a GPU.
+    fn is_counted_there(&self, on_gpu: bool) -> bool {
+        on_gpu && self.metric.kernel().is_some()
+    }
+}
+
 impl Metrics {
     /// Names that are taken are numbered, as Keras numbers them: `auc`, `auc_1`. One that sees the
     /// weights of samples is called so first: `weighted_auc`.
@@ -148,11 +155,7 @@ impl Metrics {
 
     /// Whether a metric wants the answers of every batch on the CPU, which on a GPU means to wait.
     pub(crate) fn reads_answers(&self) -> bool {
-        self.named.iter().any(|named| !self.is_counted_there(named))
-    }
-
-    fn is_counted_there(&self, named: &Named) -> bool {
-        self.on_gpu.is_some() && named.metric.kernel().is_some()
+        self.named.iter().any(|named| !named.is_counted_there(self.on_gpu.is_some()))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &dyn Metric)> {
@@ -180,10 +183,8 @@ impl Metrics {
         memory.tell();
         let (answers, weights) = (memory.answered().rows(), memory.weights());
         let on_gpu = self.on_gpu.is_some();
-        for Named { weighted, metric, .. } in &mut self.named {
-            if !(on_gpu && metric.kernel().is_some()) {
-                metric.update(answers, targets, weighted.then_some(weights));
-            }
+        for named in self.named.iter_mut().filter(|named| !named.is_counted_there(on_gpu)) {
+            named.metric.update(answers, targets, named.weighted.then_some(weights));
         }
     }
 

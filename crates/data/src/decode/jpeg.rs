@@ -79,12 +79,13 @@ pub(super) fn decode(
 }
 
 /// Whether the mark of an image's end comes after its first scan has begun. Pillow refuses a file
-/// without it, though all pixels be there; in a preview before the scan it does not count.
+/// without it, though all pixels be there; in a preview before the scan it does not count. It is
+/// looked for from the back, where a whole file has it.
 fn has_end(file: &[u8]) -> bool {
     let mut rest = file;
     loop {
         rest = match *rest {
-            [0xFF, 0xDA, ref scan @ ..] => return scan.windows(2).any(|m| m == [0xFF, 0xD9]),
+            [0xFF, 0xDA, ref scan @ ..] => return scan.windows(2).rev().any(|m| m == [0xFF, 0xD9]),
             // A segment: its length counts itself.
             [0xFF, 0xC0..=0xCF | 0xDB..=0xFE, high, low, ..] => {
                 let length = usize::from(u16::from_be_bytes([high, low]));

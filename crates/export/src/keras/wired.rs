@@ -156,7 +156,7 @@ impl Wired<'_> {
         for (i, branch) in self.branches(i, name, depth)?.into_iter().enumerate() {
             let branch = branch.or_identity();
             let path = format!("{name}.branch_{}", i + 1);
-            leaves.extend(branch.leaves.into_iter().map(|leaf| leaf.within(&path)));
+            leaves.extend(inside(branch.leaves, &path));
             height = height.max(branch.height);
             all = all.branch(branch.network);
         }
