@@ -328,7 +328,7 @@ unsafe fn outer_taps<const L: usize, const FMA: bool, const NV: usize>(
             let rows = (taps.run - tap).div_ceil(tiles - tile);
             // A little with each tile: all at once, the machine would wait for memory.
             let share = (run * tiles + tile, taps.rows * taps.runs * tiles);
-            gradient.ahead.iter().for_each(|ahead| prefetch(part(ahead, share)));
+            gradient.ahead.iter().for_each(|ahead| fetch(part(ahead, share)));
             // SAFETY: `tap + rows <= taps.run`, so for every pixel of the block all rows of the
             // tile lie within its reach, and the sums within their table.
             unsafe {
@@ -349,7 +349,7 @@ pub(super) fn part(floats: &[f32], (i, n): (usize, usize)) -> &[f32] {
 
 /// Asks for the floats to be fetched into the second-level cache.
 #[inline(always)]
-fn prefetch(floats: &[f32]) {
+pub(super) fn fetch(floats: &[f32]) {
     for line in floats.chunks(16) {
         simd::prefetch(line.as_ptr());
     }

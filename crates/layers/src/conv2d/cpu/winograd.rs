@@ -24,7 +24,7 @@ mod weight;
 
 use super::super::Geometry;
 use super::Moments;
-use super::microkernel::{Block, Packed, Taps, correlate, panel};
+use super::microkernel::{Block, Packed, Taps, correlate, fetch, panel, part};
 use block::{Target, Tiles, transform_input, transform_output};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Parts, Pool};
@@ -40,8 +40,9 @@ const LINE: usize = 16;
 /// Channels that are transformed at once, where there are as many; else [`LINE`]. A whole number
 /// of vectors of every instruction set.
 const WIDE: usize = 2 * LINE;
-/// Floats of a desk that hold inputs and products: about half a second-level cache.
-const DESK: usize = 160 << 10;
+/// Floats of a desk that hold inputs and products: about a quarter of a second-level cache, in which
+/// the filters want room too, and what is read and written next.
+const DESK: usize = 64 << 10;
 /// Tiles of a task, at least: the rows of one tile of the micro-kernel.
 const FEWEST: usize = 14;
 /// Tasks of a pass, if there are tiles enough.
@@ -102,10 +103,10 @@ impl Winograd {
         self.filters.next_multiple_of(GROUP) * self.tiles.channels * PRODUCTS
     }
 
-    /// Floats of desk: inputs and products at the 36 points, and a patch.
+    /// Floats of desk: inputs and products at the 36 points.
     pub(super) fn desk(&self) -> usize {
-        let (tiles, c) = (self.rows_of_task() * self.tiles.grid()[1], self.tiles.channels);
-        PRODUCTS * (pitch(tiles, c) + pitch(tiles, GROUP) + c)
+        let tiles = self.rows_of_task() * self.tiles.grid()[1];
+        PRODUCTS * (pitch(tiles, self.tiles.channels) + pitch(tiles, GROUP))
     }
 
     /// Sweeps over all images. Returns the moments, if any are wanted.
@@ -168,8 +169,8 @@ impl Winograd {
         let tiles = rows.start * across..rows.end * across;
         let count = tiles.len();
         let (inputs, rest) = desk.split_at_mut(PRODUCTS * pitch(count, channels));
-        let (products, patch) = rest.split_at_mut(PRODUCTS * pitch(count, GROUP));
-        transform_input(isa, &self.tiles, tiles.clone(), source, patch, inputs);
+        let products = &mut rest[..PRODUCTS * pitch(count, GROUP)];
+        transform_input(isa, &self.tiles, tiles.clone(), source, inputs);
         let taps = Taps { rows: 1, row: 0, runs: 1, gap: 0, run: channels };
         let of_group = GROUP * channels * PRODUCTS;
         for (group, filters) in filters.chunks_exact(of_group).enumerate() {
@@ -177,7 +178,12 @@ impl Winograd {
             let points = inputs
                 .chunks_exact(pitch(count, channels))
                 .zip(filters.chunks_exact(GROUP * channels));
-            for ((x, panels), y) in points.zip(products.chunks_exact_mut(pitch(count, GROUP))) {
+            let points = points.zip(products.chunks_exact_mut(pitch(count, GROUP)));
+            for (i, ((x, panels), y)) in points.enumerate() {
+                if group == 0 {
+                    // Memory for the outputs comes while there is only arithmetic to do.
+                    fetch(part(out, (i, PRODUCTS)));
+                }
                 let block = Block { taps, x, pixel: channels, line: 0, rows: 1, columns: count };
                 let packed = Packed { filters: width, bias: &[0.0; GROUP], panels, relu: false };
                 correlate(isa, &block, &packed, &mut y[..count * width]);

@@ -9,6 +9,7 @@ use super::transform::{
     Grid, INPUTS, Input, Line, OUTPUTS, Output, OutputGradient, PRODUCTS, Transform,
 };
 use super::{GROUP, LINE, WIDE, pitch};
+use gradus_tensor::simd::prefetch;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -49,34 +50,61 @@ impl Tiles {
         [row / down, row % down * OUTPUTS, tile % across * OUTPUTS]
     }
 
-    /// The inputs of a tile, and the pixels from one row of them to the next: as they lie in the
-    /// image, or, where zeros around it are among them, put together in `patch`, which has room
-    /// for 6·6 pixels.
+    /// The image from the first input of a tile on, if all of them lie within it.
     #[inline(always)]
-    fn inputs<'a>(
+    fn inputs<'a>(&self, [image, row, column]: [usize; 3], source: &'a [f32]) -> Option<&'a [f32]> {
+        let [h, w] = self.image;
+        let [top, left] = [row.checked_sub(self.before[0])?, column.checked_sub(self.before[1])?];
+        let inside = top + INPUTS <= h && left + INPUTS <= w;
+        let first = ((image * h + top) * w + left) * self.channels;
+        inside.then(|| &source[first..][..((INPUTS - 1) * w + INPUTS) * self.channels])
+    }
+
+    /// The inputs of a tile for `W` channels from `at` on, with the zeros around the image.
+    #[inline(always)]
+    fn patch<const W: usize>(
         &self,
-        tile: usize,
-        source: &'a [f32],
-        patch: &'a mut [f32],
-    ) -> (&'a [f32], usize) {
-        let ([h, w], c, [image, row, column]) = (self.image, self.channels, self.place(tile));
-        let image = &source[image * h * w * c..][..h * w * c];
-        // Above and to the left of the image these wrap around, and are beyond it again.
-        let [top, left] = [row.wrapping_sub(self.before[0]), column.wrapping_sub(self.before[1])];
-        let inside = |first: usize, extent: usize| first < extent && extent - first >= INPUTS;
-        if inside(top, h) && inside(left, w) {
-            return (&image[(top * w + left) * c..], w);
-        }
-        let patch = &mut patch[..PRODUCTS * c];
-        for (pixel, to) in patch.chunks_exact_mut(c).enumerate() {
-            let row = top.wrapping_add(pixel / INPUTS);
-            let column = left.wrapping_add(pixel % INPUTS);
-            match row < h && column < w {
-                true => to.copy_from_slice(&image[(row * w + column) * c..][..c]),
-                false => to.fill(0.0),
+        [image, row, column]: [usize; 3],
+        source: &[f32],
+        at: usize,
+    ) -> Line<[[f32; W]; PRODUCTS]> {
+        let ([h, w], c) = (self.image, self.channels);
+        let mut patch = Line([[0.0; W]; PRODUCTS]);
+        for (i, line) in patch.0.chunks_exact_mut(INPUTS).enumerate() {
+            // Above and to the left of the image these wrap around, and are beyond it again.
+            let row = (row + i).wrapping_sub(self.before[0]);
+            for (j, pixel) in line.iter_mut().enumerate() {
+                let column = (column + j).wrapping_sub(self.before[1]);
+                if row < h && column < w {
+                    let pixels = &source[((image * h + row) * w + column) * c + at..];
+                    *pixel = *pixels.first_chunk().expect("W channels");
+                }
             }
         }
-        (patch, INPUTS)
+        patch
+    }
+
+    /// The rows of images in which the inputs of some tiles lie.
+    pub(super) fn rows_of_inputs<'a>(&self, tiles: Range<usize>, source: &'a [f32]) -> &'a [f32] {
+        let ([h, w], [first, top, _]) = (self.image, self.place(tiles.start));
+        let [last, bottom, _] = self.place(tiles.end - 1);
+        let from = first * h + top.saturating_sub(self.before[0]);
+        let to = last * h + (bottom + INPUTS).saturating_sub(self.before[0]).min(h);
+        let line = w * self.channels;
+        &source[from * line..to * line]
+    }
+
+    /// The rows of images in which the outputs of some tiles lie, of `filters` numbers a pixel.
+    pub(super) fn rows_of_outputs<'a>(
+        &self,
+        tiles: Range<usize>,
+        filters: usize,
+        out: &'a [f32],
+    ) -> &'a [f32] {
+        let ([p, q], [first, top, _]) = (self.output, self.place(tiles.start));
+        let [last, bottom, _] = self.place(tiles.end - 1);
+        let (from, to) = (first * p + top, last * p + (bottom + OUTPUTS).min(p));
+        &out[from * q * filters..to * q * filters]
     }
 
     /// How many rows and columns of outputs a tile there has within the image.
@@ -99,12 +127,11 @@ pub(super) struct Target<'a> {
 }
 
 gradus_tensor::vectorize! {
-    /// Bᵀ d B of some tiles, d from `source`; `patch` is as [`Tiles::inputs`] wants it.
+    /// Bᵀ d B of some tiles, d from `source`.
     pub(super) fn transform_input(
         of: &Tiles,
         tiles: Range<usize>,
         source: &[f32],
-        patch: &mut [f32],
         into: &mut [f32],
     ) = transform_input_body;
 
@@ -133,12 +160,11 @@ fn transform_input_body<const L: usize, const FMA: bool>(
     of: &Tiles,
     tiles: Range<usize>,
     source: &[f32],
-    patch: &mut [f32],
     into: &mut [f32],
 ) {
     match of.channels.is_multiple_of(WIDE) {
-        true => transform_input_by::<WIDE, FMA>(of, tiles, source, patch, into),
-        false => transform_input_by::<LINE, FMA>(of, tiles, source, patch, into),
+        true => transform_input_by::<WIDE, FMA>(of, tiles, source, into),
+        false => transform_input_by::<LINE, FMA>(of, tiles, source, into),
     }
 }
 
@@ -147,23 +173,45 @@ fn transform_input_by<const W: usize, const FMA: bool>(
     of: &Tiles,
     tiles: Range<usize>,
     source: &[f32],
-    patch: &mut [f32],
     into: &mut [f32],
 ) {
     let (c, pitch) = (of.channels, pitch(tiles.len(), of.channels));
     assert!(into.len() >= PRODUCTS * pitch && c.is_multiple_of(W), "36 matrices of whole vectors");
+    let line = of.image[1] * c;
     for (t, tile) in tiles.enumerate() {
-        let (inputs, line) = of.inputs(tile, source, patch);
-        assert!(inputs.len() >= ((INPUTS - 1) * line + INPUTS) * c, "six rows of six pixels");
+        let place = of.place(tile);
+        let inside = of.inputs(place, source);
+        if let Some(inputs) = inside {
+            fetch_right(inputs, line, c);
+        }
         for at in (0..c).step_by(W) {
-            // SAFETY: the asserts above. Rows and columns are below 6, at + W ≤ c, and t is below
-            // the number of tiles, so that t·c + at + W ≤ pitch.
+            let patch;
+            let from = match inside {
+                Some(inputs) => Grid { at: inputs[at..].as_ptr(), down: line, across: c },
+                None => {
+                    patch = of.patch::<W>(place, source, at);
+                    Grid { at: patch.0.as_ptr().cast(), down: INPUTS * W, across: W }
+                }
+            };
+            // SAFETY: six rows of six pixels lie within `inputs`, at + W ≤ c of each, or are the
+            // patch. t is below the number of tiles, so that t·c + at + W ≤ pitch, and `into` has 36
+            // times as much.
             unsafe {
-                let from = Grid { at: inputs.as_ptr().add(at), down: line * c, across: c };
-                let into = into.as_mut_ptr().add(t * c + at);
-                let to = Grid { at: into, down: INPUTS * pitch, across: pitch };
-                Input::both::<W, FMA>(from, to);
+                let at = into.as_mut_ptr().add(t * c + at);
+                Input::both::<W, FMA>(from, Grid { at, down: INPUTS * pitch, across: pitch });
             }
+        }
+    }
+}
+
+/// Has the inputs fetched that the tile to the right has and this one has not. They are far apart,
+/// one stretch in each row, and the machine does not guess them.
+#[inline(always)]
+fn fetch_right(inputs: &[f32], line: usize, c: usize) {
+    for row in 0..INPUTS {
+        let next = inputs.as_ptr().wrapping_add(row * line + INPUTS * c);
+        for at in (0..OUTPUTS * c).step_by(LINE) {
+            prefetch(next.wrapping_add(at));
         }
     }
 }

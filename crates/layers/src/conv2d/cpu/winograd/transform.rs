@@ -103,27 +103,24 @@ pub(super) trait Transform<const FROM: usize, const INTO: usize> {
         // vector it would undo both loops, and then find only some of the vectors again (a factor
         // of 2 to 5).
         for line in 0..std::hint::black_box(count) {
-            let mut into = MaybeUninit::<Line<[[f32; W]; INTO]>>::uninit();
-            let into = into.as_mut_ptr().cast::<f32>();
+            let mut numbers = [[0.0; W]; FROM];
+            for (i, numbers) in numbers.iter_mut().enumerate() {
+                // SAFETY: the caller's promise; f32 arrays need no more than f32's alignment.
+                *numbers = unsafe { *from.at.add(line * from.down + i * from.across).cast() };
+            }
+            let mut into = [[0.0; W]; INTO];
             for lane in 0..W {
-                let mut numbers = [Lane::<FMA>(0.0); FROM];
-                for (i, number) in numbers.iter_mut().enumerate() {
-                    // SAFETY: the caller's promise.
-                    let from = unsafe { from.at.add(line * from.down + i * from.across + lane) };
-                    // SAFETY: the caller's promise.
-                    number.0 = unsafe { *from };
+                let mut column = [Lane::<FMA>(0.0); FROM];
+                for (number, numbers) in column.iter_mut().zip(&numbers) {
+                    number.0 = numbers[lane];
                 }
-                for (i, number) in Self::of(numbers).into_iter().enumerate() {
-                    // SAFETY: i < INTO and lane < W.
-                    unsafe { *into.add(i * W + lane) = number.0 };
+                for (into, number) in into.iter_mut().zip(Self::of(column)) {
+                    into[lane] = number.0;
                 }
             }
-            for i in 0..INTO {
-                // SAFETY: the caller's promise; and all of `into` was written above.
-                unsafe {
-                    let to = to.at.add(line * to.down + i * to.across);
-                    to.copy_from_nonoverlapping(into.add(i * W), W);
-                }
+            for (i, into) in into.iter().enumerate() {
+                // SAFETY: as above.
+                unsafe { *to.at.add(line * to.down + i * to.across).cast() = *into };
             }
         }
     }

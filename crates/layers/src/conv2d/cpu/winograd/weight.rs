@@ -5,7 +5,7 @@
 //! added in order. The cuts are made by geometry alone, so threads change no bit.
 
 use super::super::super::Geometry;
-use super::super::microkernel::{Block, Gradient, Taps, outer};
+use super::super::microkernel::{Block, Gradient, Taps, outer, part};
 use super::block::{Tiles, transform_gradient, transform_input};
 use super::transform::{FilterGradient, Grid, INPUTS, PRODUCTS, TAPS, Transform};
 use super::{DESK, FEWEST, GROUP, LINE, pitch};
@@ -33,9 +33,13 @@ impl Gradients {
     pub(in super::super) fn new(g: &Geometry) -> Self {
         let tiles = Tiles::forward(g);
         let chunk = tiles.count().div_ceil(CHUNKS).max(1);
-        let most = (DESK / (PRODUCTS * (g.c + GROUP))).max(FEWEST);
-        let block = chunk.div_ceil(chunk.div_ceil(most));
+        let block = chunk.div_ceil(chunk.div_ceil(Self::most(g.c)));
         Self { tiles, filters: g.k, chunk, block }
+    }
+
+    /// The most tiles of a block.
+    fn most(channels: usize) -> usize {
+        (DESK / (PRODUCTS * (channels + GROUP))).max(FEWEST)
     }
 
     fn groups(&self) -> usize {
@@ -57,10 +61,12 @@ impl Gradients {
         self.tiles.count().min(CHUNKS) * self.kernel()
     }
 
-    /// Floats of desk: sums, inputs and gradients at the 36 points, and a patch.
+    /// Floats of desk, with this or a smaller batch, whose blocks may be larger: sums, inputs and
+    /// gradients at the 36 points.
     pub(in super::super) fn desk(&self) -> usize {
         let c = self.tiles.channels;
-        self.table() + PRODUCTS * (pitch(self.block, c) + pitch(self.block, GROUP) + c)
+        let block = self.chunk.min(Self::most(c));
+        self.table() + PRODUCTS * (pitch(block, c) + pitch(block, GROUP))
     }
 
     /// dkernel from x and dz.
@@ -106,36 +112,60 @@ impl Gradients {
         let channels = self.tiles.channels;
         let (table, rest) = desk.split_at_mut(self.table());
         table.fill(0.0);
-        let taps = Taps { rows: 1, row: 0, runs: 1, gap: 0, run: channels };
         for first in tiles.clone().step_by(self.block) {
             let block = first..tiles.end.min(first + self.block);
-            let n = block.len();
-            let (of_x, of_dz) = (pitch(n, channels), pitch(n, GROUP));
+            let next = block.end..tiles.end.min(block.end + self.block);
+            let ahead = self.ahead(next, x, dz);
+            let (of_x, of_dz) = (pitch(block.len(), channels), pitch(block.len(), GROUP));
             let (inputs, rest) = rest.split_at_mut(PRODUCTS * of_x);
-            let (gradients, patch) = rest.split_at_mut(PRODUCTS * of_dz);
-            transform_input(isa, &self.tiles, block.clone(), x, patch, inputs);
+            let gradients = &mut rest[..PRODUCTS * of_dz];
+            transform_input(isa, &self.tiles, block.clone(), x, inputs);
             let tables = table.chunks_exact_mut(PRODUCTS * channels * GROUP);
             for (group, table) in tables.enumerate() {
                 let at = [group * GROUP, (self.filters - group * GROUP).min(GROUP)];
-                transform_gradient(
-                    isa,
-                    &self.tiles,
-                    block.clone(),
-                    dz,
-                    self.filters,
-                    at,
-                    gradients,
-                );
-                let points = inputs.chunks_exact(of_x).zip(gradients.chunks_exact(of_dz));
-                for ((x, dz), sums) in points.zip(table.chunks_exact_mut(channels * GROUP)) {
-                    let block = Block { taps, x, pixel: channels, line: 0, rows: 1, columns: n };
-                    let ahead = [[].as_slice(); 2];
-                    let dz = Gradient { dz, pixel: GROUP, line: 0, filters: at[1], ahead };
-                    outer(isa, &block, &dz, sums);
-                }
+                let (of, tiles) = (&self.tiles, block.clone());
+                transform_gradient(isa, of, tiles, dz, self.filters, at, gradients);
+                let ahead = ahead.map(|ahead| part(ahead, (group, self.groups())));
+                self.add_products(isa, block.len(), [inputs, gradients], at[1], ahead, table);
             }
         }
         table
+    }
+
+    /// Adds, at each of the 36 points, the products of a block's inputs and gradients to the sums of
+    /// one group of filters.
+    fn add_products(
+        &self,
+        isa: Isa,
+        tiles: usize,
+        [inputs, gradients]: [&[f32]; 2],
+        filters: usize,
+        ahead: [&[f32]; 2],
+        table: &mut [f32],
+    ) {
+        let c = self.tiles.channels;
+        let taps = Taps { rows: 1, row: 0, runs: 1, gap: 0, run: c };
+        let points = inputs
+            .chunks_exact(pitch(tiles, c))
+            .zip(gradients.chunks_exact(pitch(tiles, GROUP)))
+            .zip(table.chunks_exact_mut(c * GROUP));
+        for (i, ((x, dz), sums)) in points.enumerate() {
+            let block = Block { taps, x, pixel: c, line: 0, rows: 1, columns: tiles };
+            let ahead = ahead.map(|ahead| part(ahead, (i, PRODUCTS)));
+            let dz = Gradient { dz, pixel: GROUP, line: 0, filters, ahead };
+            outer(isa, &block, &dz, sums);
+        }
+    }
+
+    /// What the block of these tiles will read.
+    fn ahead<'a>(&self, next: Range<usize>, x: &'a [f32], dz: &'a [f32]) -> [&'a [f32]; 2] {
+        if next.is_empty() {
+            return [&[]; 2];
+        }
+        [
+            self.tiles.rows_of_inputs(next.clone(), x),
+            self.tiles.rows_of_outputs(next, self.filters, dz),
+        ]
     }
 }
 
