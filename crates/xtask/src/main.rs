@@ -7,6 +7,7 @@ mod bench_gpu;
 mod cuda;
 mod interop;
 mod neon;
+mod nvrtc;
 mod packages;
 mod percent;
 mod ptx;
@@ -25,6 +26,7 @@ cargo xtask neon     the engines' tests on emulated 64-bit Arm, a part of check
 cargo xtask packages builds each crate from its package, a part of check
 cargo xtask ptx      compiles the CUDA kernels that changed to the PTX beside them; with --check
                      all of them, to compare: a part of check
+cargo xtask nvrtc    compiles them as GRADUS_KERNELS=source does, a part of check
 cargo xtask interop  onnxruntime on networks with every layer, a part of check
 cargo xtask full     what takes too long for check: full interop loads what gradus writes with all
                      that serve models, and the other way, and writes a dated table (PyTorch is
@@ -44,6 +46,7 @@ fn main() -> Result<()> {
         Some("neon") => neon::check(),
         Some("packages") => packages::check(),
         Some("percent") => percent::print(std::env::args().skip(2)),
+        Some("nvrtc") => nvrtc::check(),
         Some("ptx") => ptx::run(std::env::args().skip(2)),
         Some("vectors") => vectors::check(),
         Some("interop") => interop::check(),
@@ -78,6 +81,7 @@ fn check() -> Result<()> {
     cargo(&["doc", "--workspace", "--no-deps"], &denied)?;
     vectors::check()?;
     ptx::check()?;
+    nvrtc::check()?;
     bench_gpu::quick()?;
     other_machines()?;
     neon::check()?;

@@ -27,7 +27,7 @@ pub(super) fn compile(module: &Module, device: &DeviceInfo) -> Result<Vec<u8>, S
     let source = std::fs::read_to_string(&path)
         .map_err(|e| format!("GRADUS_KERNELS=source reads {}: {e}", path.display()))?;
     find_nvrtc()?;
-    let options = options(&path, device)?;
+    let options = options(&path, device.compute_capability);
     let kept = cached(&source, &options)?;
     if let Ok(cubin) = std::fs::read(&kept) {
         return Ok(cubin);
@@ -38,19 +38,18 @@ pub(super) fn compile(module: &Module, device: &DeviceInfo) -> Result<Vec<u8>, S
 }
 
 /// What the compiler is told: the very architecture, and where headers lie.
-fn options(source: &Path, device: &DeviceInfo) -> Result<Vec<String>, String> {
+fn options(source: &Path, (major, minor): (i32, i32)) -> Vec<String> {
     let headers = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/include");
     let room = source.parent().unwrap_or(Path::new("."));
-    let (major, minor) = device.compute_capability;
     // Hopper's own instructions are in the architecture with an a.
     let own = if (major, minor) == (9, 0) { "a" } else { "" };
-    Ok(vec![
+    vec![
         format!("--gpu-architecture=sm_{major}{minor}{own}"),
         "--std=c++17".to_owned(),
         "-lineinfo".to_owned(),
         format!("-I{}", headers.display()),
         format!("-I{}", room.display()),
-    ])
+    ]
 }
 
 /// Where the cubin of that source is kept: under a hash of it, its headers, the options and the
@@ -185,4 +184,64 @@ fn folders() -> Vec<PathBuf> {
         }
     }
     folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sources of all kernels, of this crate's neighbours too.
+    fn kernels() -> Vec<PathBuf> {
+        let (mut folders, mut found) = (Vec::new(), Vec::new());
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder of crates");
+        for entry in std::fs::read_dir(crates).expect("it can be read").flatten() {
+            folders.push(entry.path().join("src"));
+        }
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                match path.extension() {
+                    _ if path.is_dir() => folders.push(path),
+                    Some(e) if e == "cu" => found.push(path),
+                    _ => {}
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The oldest GPU that a source is for.
+    fn oldest(source: &str) -> (i32, i32) {
+        let target = source.lines().find_map(|line| line.strip_prefix("// target compute_"));
+        match target.map(str::trim) {
+            Some("75") => (7, 5),
+            Some("80") => (8, 0),
+            Some("90a") => (9, 0),
+            other => panic!("it names its target: {other:?}"),
+        }
+    }
+
+    #[test]
+    #[allow(clippy::print_stderr, reason = "a test that skips says so")]
+    fn every_kernel_compiles_from_its_source() {
+        if let Err(missing) = find_nvrtc() {
+            let required = std::env::var_os("GRADUS_REQUIRE_NVRTC").is_some();
+            assert!(!required, "{missing}");
+            eprintln!("skipped: {missing}");
+            return;
+        }
+        let kernels = kernels();
+        assert!(kernels.len() > 20, "the kernels of all crates: {kernels:?}");
+        for path in &kernels {
+            let source = std::fs::read_to_string(path).expect("it can be read");
+            let options = options(path, oldest(&source));
+            let cubin = cubin(&source, path, &options);
+            let cubin = cubin.unwrap_or_else(|said| panic!("{}: {said}", path.display()));
+            assert!(cubin.starts_with(b"\x7fELF"), "{}: {} bytes", path.display(), cubin.len());
+        }
+        let wrong = "extern \"C\" __global__ void f() { undeclared(); }";
+        let said = cubin(wrong, Path::new("wrong.cu"), &options(&kernels[0], (8, 0)));
+        assert!(said.as_ref().is_err_and(|said| said.contains("undeclared")), "{said:?}");
+    }
 }
