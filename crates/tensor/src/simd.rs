@@ -10,7 +10,9 @@
 //! | anything else (SSE2 on x86-64) | 4 | no |
 //! | NEON on AArch64 | 4 | yes |
 //!
-//! [`Isa::detect`] picks at run time, so a binary built with no flags runs at full speed. No
+//! [`Isa::detect`] picks at run time, so a binary built with no flags runs at full speed. With
+//! `GRADUS_ISA=avx2` or `GRADUS_ISA=baseline` in the environment it picks none wider, for who wants
+//! to compare. No
 //! intrinsic is named: the compiler turns an operation on the array into one instruction, because
 //! the array is exactly a register wide. Keep accumulators as `[[V; NV]; MR]` with constant
 //! extents, or they leave the registers (a factor of 15).
@@ -30,11 +32,25 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest set that this machine has.
+    /// The widest set that this machine has, and that `GRADUS_ISA` allows. Asked once.
     #[must_use]
     pub fn detect() -> Self {
         static FOUND: OnceLock<Isa> = OnceLock::new();
-        *FOUND.get_or_init(|| Self::available().last().copied().unwrap_or(Isa::Baseline))
+        *FOUND.get_or_init(|| {
+            let limit = std::env::var("GRADUS_ISA").ok();
+            Self::widest(&Self::available(), limit.as_deref())
+        })
+    }
+
+    /// The last of these that is not wider than the one of that name. Other names limit nothing.
+    fn widest(available: &[Self], limit: Option<&str>) -> Self {
+        let limit = match limit {
+            Some("baseline") => Isa::Baseline,
+            Some("avx2") => Isa::Avx2,
+            _ => Isa::Avx512,
+        };
+        let mut allowed = available.iter().filter(|isa| isa.lanes() <= limit.lanes());
+        allowed.next_back().copied().unwrap_or(Isa::Baseline)
     }
 
     /// All sets that this machine has, the narrowest first: what tests run through.
@@ -68,7 +84,9 @@ impl Isa {
     /// before any vectorized function is called.
     #[must_use]
     pub fn is_available(self) -> bool {
-        self.lanes() <= Isa::detect().lanes()
+        static WIDEST: OnceLock<usize> = OnceLock::new();
+        let widest = || Self::widest(&Self::available(), None).lanes();
+        self.lanes() <= *WIDEST.get_or_init(widest)
     }
 }
 
@@ -295,8 +313,17 @@ mod tests {
     fn the_widest_set_that_is_there_is_picked() {
         let all = Isa::available();
         assert!(all.iter().all(|isa| isa.is_available()));
-        assert_eq!(all.last(), Some(&Isa::detect()));
+        assert_eq!(all.last(), Some(&Isa::widest(&all, None)));
         assert!(all.windows(2).all(|w| w[0].lanes() < w[1].lanes()));
+    }
+
+    #[test]
+    fn a_limit_is_kept_to() {
+        let all = [Isa::Baseline, Isa::Avx2, Isa::Avx512];
+        assert_eq!(Isa::widest(&all, None), Isa::Avx512);
+        assert_eq!(Isa::widest(&all, Some("avx2")), Isa::Avx2);
+        assert_eq!(Isa::widest(&all, Some("baseline")), Isa::Baseline);
+        assert_eq!(Isa::widest(&all[..1], Some("avx2")), Isa::Baseline);
     }
 
     #[test]

@@ -43,15 +43,17 @@ const SUBJECTS: &[(&str, Subject)] = &[
     ("pipeline", pipeline::comparisons),
     ("epoch", epoch::comparisons),
 ];
-/// Who is compared with; the last two have to be built, which takes minutes.
-const RIVALS: [&str; 4] = ["pytorch", "keras", "burn", "candle"];
+/// Who is compared with: burn and candle have to be built, which takes minutes, and avx2 is gradus
+/// with half as wide vectors.
+const RIVALS: [&str; 5] = ["pytorch", "keras", "burn", "candle", "avx2"];
 const INSTALLED: usize = 2;
 
 /// Measures gradus beside others, in turns.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask rivals")]
 pub(crate) struct Args {
-    /// Subjects (training, inference, conv2d, pipeline, epoch) and rivals (pytorch, keras, burn, candle)
+    /// Subjects (training, inference, conv2d, pipeline, epoch) and rivals (pytorch, keras, burn,
+    /// candle, avx2: gradus itself, held to that)
     /// [default: the subjects but epoch, pytorch and keras]
     only: Vec<String>,
     /// A Python with what benches/rivals/requirements.txt lists [default: one is set up under

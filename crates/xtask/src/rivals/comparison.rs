@@ -24,7 +24,8 @@ impl Program {
         setting: &str,
         environment: impl IntoIterator<Item = (&'static str, &'static str)>,
     ) -> Self {
-        self.setting = format!("{}, {setting}", self.setting);
+        let named = [&self.setting, setting].into_iter().filter(|name| !name.is_empty());
+        self.setting = named.collect::<Vec<_>>().join(", ");
         self.environment.extend(environment.into_iter().map(|(n, v)| (n, v.to_owned())));
         self
     }

@@ -24,6 +24,10 @@ pub(super) fn comparisons(tools: &Tools) -> Vec<Comparison> {
     let tuned = |programs: Vec<Program>| -> Vec<Program> {
         programs.into_iter().map(|p| p.within("memory kept", KEEPS_MEMORY)).collect()
     };
+    let narrow = |threads| {
+        let ours = tools.ours("train", 15, threads);
+        vec![ours.within("", [("GRADUS_ISA", "avx2")])]
+    };
     let row = |rival, title, theirs, batch, threads, goal| Comparison {
         rival,
         title,
@@ -47,6 +51,8 @@ pub(super) fn comparisons(tools: &Tools) -> Vec<Comparison> {
         row("keras", "Keras 3", keras(128), 128, all, 4.0),
         row("burn", "burn (flex)", built("burn"), 15, all, 15.0),
         row("candle", "candle", built("candle"), 15, all, 35.0),
+        row("avx2", "gradus held to AVX2", narrow(all), 15, all, 1.0),
+        row("avx2", "gradus held to AVX2", narrow(1), 15, 1, 1.0),
     ]
 }
 
