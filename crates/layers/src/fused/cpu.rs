@@ -2,12 +2,16 @@
 //!
 //! Tasks are some whole rows of images, cut by geometry alone. Sums over pixels are taken in f64,
 //! and a task hands each on as a pair of floats, as batch normalization does.
+//!
+//! A row is walked once for every [`WIDE`] channels, which keeps their constants and sums in
+//! registers. Such a walk touches a cache line here and there, and what the machine fetches of
+//! itself comes late; so every step asks for its own place one row further.
 
 use crate::batch_normalization::cpu::{PAIR, add_pair, constants_of_input, constants_of_output};
 use crate::batch_normalization::{Normalization, cpu::merged, cpu::rstd};
 use crate::dropout::{Draw, cpu::draw_mask};
 use crate::max_pooling2d::Geometry;
-use gradus_tensor::simd::Isa;
+use gradus_tensor::simd::{Isa, V, prefetch};
 use gradus_tensor::{Chunks, Workspace};
 
 /// Pooled rows of a task: a multiple of 8, so that a task begins with a whole block of dropout's
@@ -21,6 +25,8 @@ const DROPPED: u8 = 0x80;
 pub(super) const TAPS: usize = DROPPED as usize;
 /// Channels that are done at once: whole vectors on every instruction set.
 const WIDE: usize = 16;
+/// Windows that the sums over winners fetch ahead.
+const AHEAD: usize = 64;
 
 /// Floats of scratch that every function here can do with.
 pub(super) fn scratch(g: &Geometry) -> usize {
@@ -220,46 +226,69 @@ fn pool_channels<const W: usize, const FMA: bool>(
     at: usize,
     g: &Geometry,
     lines: &[f32],
-    [mean, scale, offset]: [&[f32]; 3],
+    constants: [&[f32]; 3],
     factor: f32,
     y: &mut [f32],
     won: &mut [f32],
     codes: &mut [u8],
 ) {
-    let [mean, scale, offset]: [[f32; W]; 3] = [mean, scale, offset].map(|all| chunk(all, at));
-    for q in 0..g.q {
-        let (mut best, mut winner, mut from) = ([0.0f32; W], [0u32; W], [0.0f32; W]);
-        for tap in 0..g.r * g.s {
-            let pixel = tap / g.s * g.w + q * g.s + tap % g.s;
-            let x: [f32; W] = chunk(lines, pixel * g.c + at);
-            for lane in 0..W {
-                let value = fused::<FMA>(x[lane] - mean[lane], scale[lane], offset[lane]);
-                // As max pooling does it: the first of equal values wins, and a NaN over all.
-                let before = best[lane];
-                let stays = tap > 0 && (value <= before || before.is_nan());
-                best[lane] = if stays { before } else { value };
-                winner[lane] = if stays { winner[lane] } else { tap as u32 };
-                from[lane] = if stays { from[lane] } else { x[lane] };
-            }
+    let (c, row) = (g.c, y.len());
+    let constants = constants.map(|all| V::load(&all[at..]));
+    if codes.is_empty() {
+        for (q, y) in y.chunks_exact_mut(c).enumerate() {
+            ahead(y, row + at);
+            let (best, ..) = window::<W, FMA>(at, q, g, lines, constants);
+            best.store(&mut y[at..]);
         }
-        let place = q * g.c + at;
-        let y: &mut [f32; W] = y[place..].first_chunk_mut().expect("W");
-        if codes.is_empty() {
-            *y = best;
-            continue;
-        }
-        let kept: [u8; W] = chunk(codes, place);
+        return;
+    }
+    let saved = won.chunks_exact_mut(c).zip(codes.chunks_exact_mut(c));
+    for (q, (y, (won, codes))) in y.chunks_exact_mut(c).zip(saved).enumerate() {
+        ahead(y, row + at);
+        ahead(won, row + at);
+        let (best, from, winner) = window::<W, FMA>(at, q, g, lines, constants);
+        let kept: [u8; W] = chunk(codes, at);
+        // PERF: all is ready before anything is written, or it is written number by number.
+        let (mut dropped, mut code) = (best, [0u8; W]);
         for lane in 0..W {
             // As dropout multiplies, so that a dropped NaN is still a NaN.
-            y[lane] = best[lane] * f32::from(kept[lane]) * factor;
+            dropped.0[lane] = best.0[lane] * f32::from(kept[lane]) * factor;
         }
-        won[place..][..W].copy_from_slice(&from);
-        let codes: &mut [u8; W] = codes[place..].first_chunk_mut().expect("W");
         for lane in 0..W {
-            let dropped = (1 - kept[lane]) * DROPPED;
-            codes[lane] = winner[lane] as u8 | dropped;
+            code[lane] = winner[lane] as u8 | ((1 - kept[lane]) * DROPPED);
+        }
+        dropped.store(&mut y[at..]);
+        from.store(&mut won[at..]);
+        *codes[at..].first_chunk_mut().expect("W codes") = code;
+    }
+}
+
+/// The largest normalized value of a window, the x that it comes from, and which tap that is.
+#[inline(always)]
+fn window<const W: usize, const FMA: bool>(
+    at: usize,
+    q: usize,
+    g: &Geometry,
+    lines: &[f32],
+    [mean, scale, offset]: [V<W, FMA>; 3],
+) -> (V<W, FMA>, V<W, FMA>, [u32; W]) {
+    let (mut best, mut from, mut winner) = (V::splat(0.0), V::splat(0.0), [0u32; W]);
+    for tap in 0..g.r * g.s {
+        let place = (tap / g.s * g.w + q * g.s + tap % g.s) * g.c + at;
+        ahead(lines, lines.len() + place);
+        let x = V::<W, FMA>::load(&lines[place..]);
+        let value = (x - mean).mul_add(scale, offset);
+        for lane in 0..W {
+            // As max pooling does it: the first of equal values wins, and a NaN over all.
+            // PERF: `|` and not `||`, which would be a branch for every lane (a factor of 2).
+            let before = best.0[lane];
+            let stays = (tap > 0) & ((value.0[lane] <= before) | before.is_nan());
+            best.0[lane] = if stays { before } else { value.0[lane] };
+            from.0[lane] = if stays { from.0[lane] } else { x.0[lane] };
+            winner[lane] = if stays { winner[lane] } else { tap as u32 };
         }
     }
+    (best, from, winner)
 }
 
 #[inline(always)]
@@ -286,6 +315,8 @@ fn sum_channels<const W: usize, const FMA: bool>(
     let (mut sum, mut product) = ([0.0f64; W], [0.0f64; W]);
     let windows = won.chunks_exact(c).zip(dy.chunks_exact(c)).zip(codes.chunks_exact(c));
     for ((won, dy), codes) in windows {
+        ahead(won, AHEAD * c + at);
+        ahead(dy, AHEAD * c + at);
         let won: [f32; W] = chunk(won, at);
         let d: [f32; W] = behind_dropout(chunk(dy, at), chunk(codes, at), factor);
         for lane in 0..W {
@@ -313,13 +344,7 @@ fn gradient_row_body<const L: usize, const FMA: bool>(
     x: &mut [f32],
     sums: &mut [f32],
 ) {
-    if (g.r, g.s) == (2, 2) {
-        // PERF: as in `pool_row_body`.
-        let g = &Geometry { r: 2, s: 2, ..*g };
-        for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
-    } else {
-        for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
-    }
+    for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
 }
 
 #[inline(always)]
@@ -332,33 +357,55 @@ fn gradient_channels<const W: usize, const FMA: bool>(
     x: &mut [f32],
     sums: &mut [f32],
 ) {
-    let [mean, scale, mean_dy, pull, offset]: [[f32; W]; 5] =
-        [0, 1, 2, 3, 4].map(|k| chunk(constants, k * g.c + at));
+    let c = g.c;
+    let constants = [0, 1, 2, 3, 4].map(|k| V::<W, FMA>::load(&constants[k * c + at..]));
     let mut total = [0.0f64; W];
-    let windows = if dy.is_empty() { 0 } else { g.q };
-    for q in 0..g.w.div_ceil(g.s) {
-        let (d, winner): ([f32; W], [u8; W]) = if q < windows {
-            let (place, codes) = (q * g.c + at, chunk(codes, q * g.c + at));
-            (behind_dropout(chunk(dy, place), codes, factor), codes.map(|code| code & !DROPPED))
-        } else {
-            // Behind the last window: nothing won.
-            ([0.0; W], [DROPPED; W])
-        };
-        for s in 0..g.s.min(g.w - q * g.s) {
-            let tap = (first_tap + s) as u8;
-            let x: &mut [f32; W] = x[(q * g.s + s) * g.c + at..].first_chunk_mut().expect("W");
+    let next = [x.len(), dy.len()].map(|row| row + at);
+    let (inside, behind) = x.split_at_mut(dy.len() * g.s);
+    let windows = dy.chunks_exact(c).zip(codes.chunks_exact(c));
+    for (x, (dy, codes)) in inside.chunks_exact_mut(g.s * c).zip(windows) {
+        ahead(dy, next[1]);
+        let codes: [u8; W] = chunk(codes, at);
+        let d = behind_dropout(chunk(dy, at), codes, factor);
+        for (s, x) in x.chunks_exact_mut(c).enumerate() {
+            ahead(x, next[0]);
+            let mut dy = [0.0; W];
             for lane in 0..W {
-                let dy = if winner[lane] == tap { d[lane] } else { 0.0 };
-                let through = fused::<FMA>(x[lane] - mean[lane], pull[lane], offset[lane]);
-                let dx = fused::<FMA>(dy - mean_dy[lane], scale[lane], through);
-                x[lane] = if relu && x[lane] <= 0.0 { 0.0 } else { dx };
-                total[lane] += f64::from(x[lane]);
+                let won = codes[lane] & !DROPPED == (first_tap + s) as u8;
+                dy[lane] = if won { d[lane] } else { 0.0 };
             }
+            gradient::<W, FMA>(constants, relu, dy, &mut x[at..], &mut total);
         }
     }
-    let (nearest, rest) = sums.split_at_mut(g.c);
+    for x in behind.chunks_exact_mut(c) {
+        ahead(x, next[0]);
+        // Nothing won there.
+        gradient::<W, FMA>(constants, relu, [0.0; W], &mut x[at..], &mut total);
+    }
+    // PERF: as arrays, or the totals are kept in pieces of registers (a factor of 1.2).
+    let parts = <[&mut [f32]; 2]>::from(sums.split_at_mut(c));
+    let [nearest, rest] = parts.map(|part| part[at..].first_chunk_mut::<W>().expect("W sums"));
     for lane in 0..W {
-        add_pair(&mut nearest[at + lane], &mut rest[at + lane], total[lane]);
+        add_pair(&mut nearest[lane], &mut rest[lane], total[lane]);
+    }
+}
+
+/// dz in the place of x, and added to `total`.
+#[inline(always)]
+fn gradient<const W: usize, const FMA: bool>(
+    [mean, scale, mean_dy, pull, offset]: [V<W, FMA>; 5],
+    relu: bool,
+    dy: [f32; W],
+    x: &mut [f32],
+    total: &mut [f64; W],
+) {
+    let x: &mut [f32; W] = x.first_chunk_mut().expect("W numbers");
+    let through = (V::<W, FMA>(*x) - mean).mul_add(pull, offset);
+    let dz = (V(dy) - mean_dy).mul_add(scale, through);
+    for lane in 0..W {
+        // PERF: `&`, as there is no branch in it.
+        x[lane] = if relu & (x[lane] <= 0.0) { 0.0 } else { dz.0[lane] };
+        total[lane] += f64::from(x[lane]);
     }
 }
 
@@ -373,10 +420,11 @@ fn behind_dropout<const W: usize>(dy: [f32; W], codes: [u8; W], factor: f32) -> 
     d
 }
 
-/// a·b + c, rounded once where the machine can.
+/// Fetches what lies `by` numbers behind the beginning of a slice, or behind its end, for the row
+/// that follows.
 #[inline(always)]
-fn fused<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
+fn ahead(from: &[f32], by: usize) {
+    prefetch(from.as_ptr().wrapping_add(by));
 }
 
 /// `W` numbers from `at` on.
