@@ -246,18 +246,18 @@ fn pool_channels<const W: usize, const FMA: bool>(
     for (q, (y, (won, codes))) in y.chunks_exact_mut(c).zip(saved).enumerate() {
         ahead(y, row + at);
         ahead(won, row + at);
-        let (best, from, winner) = window::<W, FMA>(at, q, g, lines, constants);
+        let (V(best), from, winner) = window::<W, FMA>(at, q, g, lines, constants);
         let kept: [u8; W] = chunk(codes, at);
         // PERF: all is ready before anything is written, or it is written number by number.
-        let (mut dropped, mut code) = (best, [0u8; W]);
+        let (mut dropped, mut code) = ([0.0; W], [0; W]);
         for lane in 0..W {
             // As dropout multiplies, so that a dropped NaN is still a NaN.
-            dropped.0[lane] = best.0[lane] * f32::from(kept[lane]) * factor;
+            dropped[lane] = best[lane] * f32::from(kept[lane]) * factor;
         }
         for lane in 0..W {
             code[lane] = winner[lane] as u8 | ((1 - kept[lane]) * DROPPED);
         }
-        dropped.store(&mut y[at..]);
+        V::<W, FMA>(dropped).store(&mut y[at..]);
         from.store(&mut won[at..]);
         *codes[at..].first_chunk_mut().expect("W codes") = code;
     }
@@ -272,23 +272,23 @@ fn window<const W: usize, const FMA: bool>(
     lines: &[f32],
     [mean, scale, offset]: [V<W, FMA>; 3],
 ) -> (V<W, FMA>, V<W, FMA>, [u32; W]) {
-    let (mut best, mut from, mut winner) = (V::splat(0.0), V::splat(0.0), [0u32; W]);
+    let (mut best, mut from, mut winner) = ([0.0; W], [0.0; W], [0; W]);
     for tap in 0..g.r * g.s {
         let place = (tap / g.s * g.w + q * g.s + tap % g.s) * g.c + at;
         ahead(lines, lines.len() + place);
         let x = V::<W, FMA>::load(&lines[place..]);
-        let value = (x - mean).mul_add(scale, offset);
+        let V(value) = (x - mean).mul_add(scale, offset);
         for lane in 0..W {
             // As max pooling does it: the first of equal values wins, and a NaN over all.
             // PERF: `|` and not `||`, which would be a branch for every lane (a factor of 2).
-            let before = best.0[lane];
-            let stays = (tap > 0) & ((value.0[lane] <= before) | before.is_nan());
-            best.0[lane] = if stays { before } else { value.0[lane] };
-            from.0[lane] = if stays { from.0[lane] } else { x.0[lane] };
+            let before: f32 = best[lane];
+            let stays = (tap > 0) & ((value[lane] <= before) | before.is_nan());
+            best[lane] = if stays { before } else { value[lane] };
+            from[lane] = if stays { from[lane] } else { x.0[lane] };
             winner[lane] = if stays { winner[lane] } else { tap as u32 };
         }
     }
-    (best, from, winner)
+    (V(best), V(from), winner)
 }
 
 #[inline(always)]
