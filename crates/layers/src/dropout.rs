@@ -20,6 +20,7 @@ pub mod cuda;
 use crate::{
     Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
 };
+use gradus_tensor::random::philox4x32_beside;
 use gradus_tensor::{Context, Device, Shape, Spec, StepScalars, Tensor, fields};
 
 /// What one call needs to know.
@@ -50,11 +51,20 @@ impl Draw {
     #[inline(always)]
     #[must_use]
     pub fn bits(&self, block: u32) -> [u32; 8] {
-        let (step, seed) = (self.step.step, self.step.seed);
-        let counter = [block, self.layer, step as u32, (step >> 32) as u32];
-        let key = [seed as u32, (seed >> 32) as u32];
-        let [a, b, c, d] = gradus_tensor::random::philox4x32(counter, key);
+        let [a, b, c, d] = self.words::<1>(block).map(|[word]| word as u32);
         [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16, c & 0xFFFF, c >> 16, d & 0xFFFF, d >> 16]
+    }
+
+    /// The four words of each of `N` blocks from `first` on, two decisions in the low half of each:
+    /// the first words of all blocks, the second words, and so on.
+    #[inline(always)]
+    pub(crate) fn words<const N: usize>(&self, first: u32) -> [[u64; N]; 4] {
+        let (step, seed) = (self.step.step, self.step.seed);
+        let mut counters = [[0; N], [u64::from(self.layer); N], [step; N], [step >> 32; N]];
+        for (i, block) in counters[0].iter_mut().enumerate() {
+            *block = u64::from(first) + i as u64;
+        }
+        philox4x32_beside(counters, [seed as u32, (seed >> 32) as u32])
     }
 }
 

@@ -26,7 +26,7 @@ mod transform;
 
 pub use key::{Domain, Key};
 pub use mt19937::Mt19937;
-pub use philox::{Philox, philox4x32};
+pub use philox::{Philox, philox4x32, philox4x32_beside};
 pub use pixel_map::{MOST_CHANNELS, OnDevice, PixelMap};
 pub use source::{Source, Stream};
 pub use transform::{BatchTransform, Fitted, OnFloats, Transform};

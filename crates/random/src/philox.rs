@@ -17,14 +17,35 @@ const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 #[inline(always)]
 #[must_use]
 pub const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    let [a, b, c, d] = counter;
+    let [a, b, c, d] = philox4x32_beside([[a as u64], [b as u64], [c as u64], [d as u64]], key);
+    [a[0] as u32, b[0] as u32, c[0] as u32, d[0] as u32]
+}
+
+/// The same for `N` counters side by side: the first words of all of them, the second words, and so
+/// on. A word is the low half of its 64 bits, in what is given and in what comes; the high half
+/// means nothing. In vectors that is where a product of two words wants to be and where it lies, so
+/// that no word is moved.
+#[inline(always)]
+#[must_use]
+pub const fn philox4x32_beside<const N: usize>(
+    counters: [[u64; N]; 4],
+    key: [u32; 2],
+) -> [[u64; N]; 4] {
+    const WORD: u64 = 0xFFFF_FFFF;
+    let [mut c0, mut c1, mut c2, mut c3] = counters;
     let [mut k0, mut k1] = key;
     let mut round = 0;
     while round < 10 {
-        let p0 = M[0] as u64 * c0 as u64;
-        let p1 = M[1] as u64 * c2 as u64;
-        (c0, c1, c2, c3) =
-            ((p1 >> 32) as u32 ^ c1 ^ k0, p1 as u32, (p0 >> 32) as u32 ^ c3 ^ k1, p0 as u32);
+        let mut i = 0;
+        while i < N {
+            let p0 = M[0] as u64 * (c0[i] & WORD);
+            let p1 = M[1] as u64 * (c2[i] & WORD);
+            c0[i] = (p1 >> 32) ^ c1[i] ^ k0 as u64;
+            c2[i] = (p0 >> 32) ^ c3[i] ^ k1 as u64;
+            (c1[i], c3[i]) = (p1, p0);
+            i += 1;
+        }
         k0 = k0.wrapping_add(W[0]);
         k1 = k1.wrapping_add(W[1]);
         round += 1;
@@ -152,6 +173,22 @@ mod tests {
             ),
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
         );
+    }
+
+    #[test]
+    fn side_by_side_every_counter_gets_the_words_that_it_gets_alone() {
+        let (key, noise) = ([0xa409_3822, 0x299f_31d0], 0xdead_beef_u64 << 32);
+        let counter = |i: u32| [i, 0x85a3_08d3 ^ i, 0x1319_8a2e, u32::MAX - i];
+        let mut counters = [[0; 5]; 4];
+        for i in 0..5 {
+            for (k, word) in counter(i).into_iter().enumerate() {
+                counters[k][i as usize] = u64::from(word) | noise;
+            }
+        }
+        let words = philox4x32_beside(counters, key);
+        for i in 0..5 {
+            assert_eq!(words.map(|words| words[i as usize] as u32), philox4x32(counter(i), key));
+        }
     }
 
     #[test]

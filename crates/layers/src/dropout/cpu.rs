@@ -51,17 +51,35 @@ fn forward_body<const L: usize, const FMA: bool>(
 fn draw_body<const L: usize, const FMA: bool>(draw: &Draw, first_block: u32, mask: &mut [u8]) {
     let threshold = draw.threshold();
     for (group, mask) in mask.chunks_mut(8 * LANES).enumerate() {
-        let mut bits = [[0u32; LANES]; 8];
-        for lane in 0..LANES {
-            let drawn = draw.bits(first_block.wrapping_add((group * LANES + lane) as u32));
-            for (row, word) in bits.iter_mut().zip(drawn) {
-                row[lane] = word;
-            }
+        let blocks = decide(draw, threshold, first_block.wrapping_add((group * LANES) as u32));
+        let mut decisions = [0; 8 * LANES];
+        for (decisions, block) in decisions.chunks_exact_mut(8).zip(blocks) {
+            decisions.copy_from_slice(&block.to_le_bytes());
         }
-        for (i, m) in mask.iter_mut().enumerate() {
-            *m = u8::from(bits[i % 8][i / 8] >= threshold);
+        match mask.first_chunk_mut() {
+            // PERF: of constant length.
+            Some(mask) => *mask = decisions,
+            None => mask.copy_from_slice(&decisions[..mask.len()]),
         }
     }
+}
+
+/// The decisions of the blocks from `first` on, a byte each, the first one lowest.
+#[inline(always)]
+fn decide(draw: &Draw, threshold: u32, first: u32) -> [u64; LANES] {
+    // Added to sixteen bits, it carries into bit 16 just where they are the threshold or more. Of
+    // words that are compared with arithmetic alone the compiler makes vectors without shuffles.
+    let lift = 0x1_0000 - u64::from(threshold.min(0x1_0000));
+    let words = draw.words::<LANES>(first);
+    let mut decided = [0; LANES];
+    for lane in 0..LANES {
+        for (k, words) in words.iter().enumerate() {
+            let low = (words[lane] & 0xFFFF) + lift;
+            let high = (words[lane] & 0xFFFF_FFFF) + (lift << 16);
+            decided[lane] |= (low >> 16 | high >> 32 << 8) << (16 * k);
+        }
+    }
+    decided
 }
 
 #[inline(always)]

@@ -2,25 +2,25 @@
 //!
 //! Tasks are some whole rows of images, cut by geometry alone. Sums over pixels are taken in f64,
 //! and a task hands each on as a pair of floats, as batch normalization does.
+//! What is done to a row stands in `cpu/rows.rs`.
 
-use crate::batch_normalization::cpu::{PAIR, add_pair, constants_of_input, constants_of_output};
+mod rows;
+
+use crate::batch_normalization::cpu::{PAIR, constants_of_input, constants_of_output};
 use crate::batch_normalization::{Normalization, cpu::merged, cpu::rstd};
 use crate::dropout::{Draw, cpu::draw_mask};
 use crate::max_pooling2d::Geometry;
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Workspace};
+use rows::{DROPPED, gradient_row, parameter_sums, pool_row};
 
 /// Pooled rows of a task: a multiple of 8, so that a task begins with a whole block of dropout's
 /// decisions.
 const ROWS: usize = 8;
 /// Rows of images in a task.
 const LINES: usize = 16;
-/// Marks a value that was dropped. The other bits are the tap that won.
-const DROPPED: u8 = 0x80;
 /// The most taps of a window.
 pub(super) const TAPS: usize = DROPPED as usize;
-/// Channels that are done at once: whole vectors on every instruction set.
-const WIDE: usize = 16;
 
 /// Floats of scratch that every function here can do with.
 pub(super) fn scratch(g: &Geometry) -> usize {
@@ -149,238 +149,4 @@ impl Passes<'_> {
 fn lines_of_row<'a>(g: &Geometry, x: &'a [f32], row: usize) -> &'a [f32] {
     let line = g.w * g.c;
     &x[(row / g.p * g.h + row % g.p * g.r) * line..][..g.r * line]
-}
-
-gradus_tensor::vectorize! {
-    /// One row of y, what won, and the codes, which hold what is kept (1) and dropped (0) before.
-    fn pool_row(
-        g: &Geometry,
-        lines: &[f32],
-        constants: [&[f32]; 3],
-        factor: f32,
-        y: &mut [f32],
-        saved: (&mut [f32], &mut [u8]),
-    ) = pool_row_body;
-
-    /// Σ d and Σ d · (won − mean) over some windows, d = dy behind dropout.
-    fn parameter_sums(
-        won_dy_mean: [&[f32]; 3],
-        codes: &[u8],
-        factor: f32,
-        sums: &mut [f32],
-    ) = parameter_sums_body;
-
-    /// One line of dz, in the place of x; its sum is added to `sums`.
-    fn gradient_row(
-        g: &Geometry,
-        row: (usize, &[f32], &[u8]),
-        constants: &[f32],
-        kind: (f32, bool),
-        x: &mut [f32],
-        sums: &mut [f32],
-    ) = gradient_row_body;
-}
-
-/// Calls `$f::<W, …>(at, …)` for all channels, as many at once as there are.
-macro_rules! for_channels {
-    ($c:expr, $f:ident::<$fma:ident>($($arg:expr),*)) => {
-        let mut at = 0;
-        while at + WIDE <= $c {
-            $f::<WIDE, $fma>(at, $($arg),*);
-            at += WIDE;
-        }
-        while at < $c {
-            $f::<1, $fma>(at, $($arg),*);
-            at += 1;
-        }
-    };
-}
-
-#[inline(always)]
-fn pool_row_body<const L: usize, const FMA: bool>(
-    g: &Geometry,
-    lines: &[f32],
-    constants: [&[f32]; 3],
-    factor: f32,
-    y: &mut [f32],
-    (won, codes): (&mut [f32], &mut [u8]),
-) {
-    if (g.r, g.s) == (2, 2) {
-        // PERF: with the window as a constant its loop is unrolled (a factor of 2).
-        let g = &Geometry { r: 2, s: 2, ..*g };
-        for_channels!(g.c, pool_channels::<FMA>(g, lines, constants, factor, y, won, codes));
-    } else {
-        for_channels!(g.c, pool_channels::<FMA>(g, lines, constants, factor, y, won, codes));
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "as many as the kernel has")]
-fn pool_channels<const W: usize, const FMA: bool>(
-    at: usize,
-    g: &Geometry,
-    lines: &[f32],
-    [mean, scale, offset]: [&[f32]; 3],
-    factor: f32,
-    y: &mut [f32],
-    won: &mut [f32],
-    codes: &mut [u8],
-) {
-    let [mean, scale, offset]: [[f32; W]; 3] = [mean, scale, offset].map(|all| chunk(all, at));
-    for q in 0..g.q {
-        let (mut best, mut winner, mut from) = ([0.0f32; W], [0u32; W], [0.0f32; W]);
-        for tap in 0..g.r * g.s {
-            let pixel = tap / g.s * g.w + q * g.s + tap % g.s;
-            let x: [f32; W] = chunk(lines, pixel * g.c + at);
-            for lane in 0..W {
-                let value = fused::<FMA>(x[lane] - mean[lane], scale[lane], offset[lane]);
-                // As max pooling does it: the first of equal values wins, and a NaN over all.
-                let before = best[lane];
-                let stays = tap > 0 && (value <= before || before.is_nan());
-                best[lane] = if stays { before } else { value };
-                winner[lane] = if stays { winner[lane] } else { tap as u32 };
-                from[lane] = if stays { from[lane] } else { x[lane] };
-            }
-        }
-        let place = q * g.c + at;
-        let y: &mut [f32; W] = y[place..].first_chunk_mut().expect("W");
-        if codes.is_empty() {
-            *y = best;
-            continue;
-        }
-        let kept: [u8; W] = chunk(codes, place);
-        for lane in 0..W {
-            // As dropout multiplies, so that a dropped NaN is still a NaN.
-            y[lane] = best[lane] * f32::from(kept[lane]) * factor;
-        }
-        won[place..][..W].copy_from_slice(&from);
-        let codes: &mut [u8; W] = codes[place..].first_chunk_mut().expect("W");
-        for lane in 0..W {
-            let dropped = (1 - kept[lane]) * DROPPED;
-            codes[lane] = winner[lane] as u8 | dropped;
-        }
-    }
-}
-
-#[inline(always)]
-fn parameter_sums_body<const L: usize, const FMA: bool>(
-    won_dy_mean: [&[f32]; 3],
-    codes: &[u8],
-    factor: f32,
-    sums: &mut [f32],
-) {
-    let channels = won_dy_mean[2].len();
-    for_channels!(channels, sum_channels::<FMA>(won_dy_mean, codes, factor, sums));
-}
-
-#[inline(always)]
-fn sum_channels<const W: usize, const FMA: bool>(
-    at: usize,
-    [won, dy, mean]: [&[f32]; 3],
-    codes: &[u8],
-    factor: f32,
-    sums: &mut [f32],
-) {
-    let c = mean.len();
-    let mean: [f32; W] = chunk(mean, at);
-    let (mut sum, mut product) = ([0.0f64; W], [0.0f64; W]);
-    let windows = won.chunks_exact(c).zip(dy.chunks_exact(c)).zip(codes.chunks_exact(c));
-    for ((won, dy), codes) in windows {
-        let won: [f32; W] = chunk(won, at);
-        let d: [f32; W] = behind_dropout(chunk(dy, at), chunk(codes, at), factor);
-        for lane in 0..W {
-            let (d, off) = (f64::from(d[lane]), f64::from(won[lane]) - f64::from(mean[lane]));
-            let before = product[lane];
-            sum[lane] += d;
-            product[lane] = if FMA { d.mul_add(off, before) } else { d * off + before };
-        }
-    }
-    for (k, total) in [sum, product].iter().enumerate() {
-        let [nearest, rest] = [2 * k, 2 * k + 1].map(|part| part * c + at);
-        for (lane, total) in total.iter().enumerate() {
-            sums[nearest + lane] = *total as f32;
-            sums[rest + lane] = (total - f64::from(*total as f32)) as f32;
-        }
-    }
-}
-
-#[inline(always)]
-fn gradient_row_body<const L: usize, const FMA: bool>(
-    g: &Geometry,
-    row: (usize, &[f32], &[u8]),
-    constants: &[f32],
-    kind: (f32, bool),
-    x: &mut [f32],
-    sums: &mut [f32],
-) {
-    if (g.r, g.s) == (2, 2) {
-        // PERF: as in `pool_row_body`.
-        let g = &Geometry { r: 2, s: 2, ..*g };
-        for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
-    } else {
-        for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
-    }
-}
-
-#[inline(always)]
-fn gradient_channels<const W: usize, const FMA: bool>(
-    at: usize,
-    g: &Geometry,
-    (first_tap, dy, codes): (usize, &[f32], &[u8]),
-    constants: &[f32],
-    (factor, relu): (f32, bool),
-    x: &mut [f32],
-    sums: &mut [f32],
-) {
-    let [mean, scale, mean_dy, pull, offset]: [[f32; W]; 5] =
-        [0, 1, 2, 3, 4].map(|k| chunk(constants, k * g.c + at));
-    let mut total = [0.0f64; W];
-    let windows = if dy.is_empty() { 0 } else { g.q };
-    for q in 0..g.w.div_ceil(g.s) {
-        let (d, winner): ([f32; W], [u8; W]) = if q < windows {
-            let (place, codes) = (q * g.c + at, chunk(codes, q * g.c + at));
-            (behind_dropout(chunk(dy, place), codes, factor), codes.map(|code| code & !DROPPED))
-        } else {
-            // Behind the last window: nothing won.
-            ([0.0; W], [DROPPED; W])
-        };
-        for s in 0..g.s.min(g.w - q * g.s) {
-            let tap = (first_tap + s) as u8;
-            let x: &mut [f32; W] = x[(q * g.s + s) * g.c + at..].first_chunk_mut().expect("W");
-            for lane in 0..W {
-                let dy = if winner[lane] == tap { d[lane] } else { 0.0 };
-                let through = fused::<FMA>(x[lane] - mean[lane], pull[lane], offset[lane]);
-                let dx = fused::<FMA>(dy - mean_dy[lane], scale[lane], through);
-                x[lane] = if relu && x[lane] <= 0.0 { 0.0 } else { dx };
-                total[lane] += f64::from(x[lane]);
-            }
-        }
-    }
-    let (nearest, rest) = sums.split_at_mut(g.c);
-    for lane in 0..W {
-        add_pair(&mut nearest[at + lane], &mut rest[at + lane], total[lane]);
-    }
-}
-
-/// dy·m/(1 − rate), in the order in which dropout multiplies.
-#[inline(always)]
-fn behind_dropout<const W: usize>(dy: [f32; W], codes: [u8; W], factor: f32) -> [f32; W] {
-    let mut d = [0.0; W];
-    for lane in 0..W {
-        let kept = if codes[lane] < DROPPED { 1.0 } else { 0.0 };
-        d[lane] = dy[lane] * kept * factor;
-    }
-    d
-}
-
-/// a·b + c, rounded once where the machine can.
-#[inline(always)]
-fn fused<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// `W` numbers from `at` on.
-#[inline(always)]
-fn chunk<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
-    *from[at..].first_chunk().expect("W numbers")
 }

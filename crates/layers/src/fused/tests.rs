@@ -1,10 +1,17 @@
 //! The proof: together the layers give what they give one by one.
 
+use super::cpu::{self, Passes};
+use crate::batch_normalization::Normalization;
+use crate::dropout::Draw;
+use crate::max_pooling2d::Geometry;
 use crate::{
-    Activation, BatchNormalization, Conv2D, Dropout, Layer, MaxPooling2D, Mode, Saved, Sequential,
+    Activation, BatchNormalization, Conv2D, Dropout, Layer, MaxPooling2D, Mode, Padding, Saved,
+    Sequential,
 };
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Context, Device, Field, Fields, Path, Shape, Spec, Tensor};
+use gradus_tensor::{
+    Context, Device, Field, Fields, Path, Shape, Spec, StepScalars, Tensor, Workspace,
+};
 use gradus_testing::{Cases, Tolerance, assert_close};
 
 /// What one step and one inference leave behind.
@@ -226,5 +233,58 @@ fn nan_goes_through() {
     for fused in [true, false] {
         let traces = trial.run(fused, 1);
         assert!(traces.y.iter().any(|y| y.is_nan()) && traces.dx.iter().any(|dx| dx.is_nan()));
+    }
+}
+
+/// y, what won and its codes; dgamma, dbeta, dz and dbias: of all passes on one instruction set.
+fn all_passes(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<u8>, Vec<Vec<f32>>) {
+    let [mean, variance] = [0.5, 0.75].map(|value| vec![value; g.c]);
+    // 1/√(variance + epsilon) is 1, so that nothing forward is rounded.
+    let (mean, variance) = (&mean[..], &variance[..]);
+    let n = Normalization { mean, rest: &[], variance, epsilon: 0.25, gamma: &[], beta: &[] };
+    let step = StepScalars { step: 1, seed: 2, learning_rate: 0.0 };
+    let draw = Draw { rate: 0.5, layer: 3, step };
+    let passes = Passes { isa, g, n: &n, factor: draw.scale(), relu: true };
+    let (mut ws, mut dz) = (Workspace::new(2), x.to_vec());
+    ws.reserve(cpu::scratch(g), 0);
+    let [mut y, mut won] = [(); 2].map(|()| vec![0.0; dy.len()]);
+    let mut codes = vec![0; dy.len()];
+    passes.forward(&mut ws, Some(&draw), x, &mut y, (&mut won, &mut codes));
+    let [mut dgamma, mut dbeta, mut dbias] = [(); 3].map(|()| vec![0.0; g.c]);
+    passes.backward_parameters(&mut ws, [&won, dy], &codes, [&mut dgamma, &mut dbeta]);
+    passes.backward_input(&mut ws, dy, &codes, [&dgamma, &dbeta], &mut dz, Some(&mut dbias));
+    (y, codes, vec![won, dgamma, dbeta, dz, dbias])
+}
+
+#[test]
+fn every_instruction_set_gives_the_same() {
+    for (case, (window, channels)) in (0..).zip([([2, 2], 35), ([3, 2], 16), ([1, 4], 5)]) {
+        let mut cases = Cases::new("fused instruction sets", case);
+        let shape = Shape::new(&[3, 11, 13, channels]);
+        let g = Geometry::new(shape, window, window, Padding::Valid).expect("they fit");
+        let eighths = |values: Vec<f32>| values.iter().map(|v| (v * 8.0).round() / 8.0).collect();
+        let x: Vec<f32> = eighths(cases.normal(shape.len()));
+        let dy: Vec<f32> = eighths(cases.normal(g.y().len()));
+        let (y, codes, others) = all_passes(Isa::Baseline, &g, &x, &dy);
+        for isa in Isa::available() {
+            let (y_here, codes_here, others_here) = all_passes(isa, &g, &x, &dy);
+            assert!(y_here == y && codes_here == codes, "{isa:?}, {channels} channels");
+            for (here, other) in others_here.iter().zip(&others) {
+                assert_close(&format!("{isa:?}"), here, other, Tolerance::for_reduction(1));
+            }
+        }
+        let [r, s] = window;
+        for (tap, pixel) in [(0, 0), (r * s - 1, (r - 1) * g.w + s - 1)] {
+            let mut x = x.clone();
+            x[pixel * g.c..][..g.c].fill(f32::NAN);
+            for isa in Isa::available() {
+                // It wins in all channels of the first window, be it kept or dropped.
+                let (y, codes, _) = all_passes(isa, &g, &x, &dy);
+                let ([y, others], codes) = (<[_; 2]>::from(y.split_at(g.c)), &codes[..g.c]);
+                assert!(y.iter().all(|y| y.is_nan()) && others.iter().all(|y| !y.is_nan()));
+                assert!(codes.iter().all(|code| usize::from(code & 0x7F) == tap), "{isa:?}");
+                assert!(codes.contains(&(tap as u8 | 0x80)), "one was dropped");
+            }
+        }
     }
 }

@@ -107,7 +107,8 @@ fn registers(instruction: &Instruction) -> [bool; 2] {
     })
 }
 
-/// Whether a mnemonic computes with all floats of a register.
+/// Whether a mnemonic computes with all floats of a register, or multiplies all its whole numbers, as
+/// random numbers are made.
 fn arithmetic(mnemonic: &str) -> bool {
     const MOVES: [&str; 9] = [
         "Vmov",
@@ -120,9 +121,10 @@ fn arithmetic(mnemonic: &str) -> bool {
         "Vgather",
         "Vblend",
     ];
-    (mnemonic.ends_with("ps") || mnemonic.ends_with("pd"))
-        && mnemonic.starts_with('V')
-        && !MOVES.iter().any(|start| mnemonic.starts_with(start))
+    let floats = mnemonic.ends_with("ps") || mnemonic.ends_with("pd");
+    let computes =
+        mnemonic.starts_with('V') && !MOVES.iter().any(|start| mnemonic.starts_with(start));
+    floats && computes || mnemonic == "Vpmuludq"
 }
 
 #[cfg(test)]
