@@ -1,13 +1,14 @@
 //! Convolution on a GPU: products of matrices that are looked up in the images as they lie, in
 //! tiles (`matmul.cuh`), exact in f32, or on tensor cores (`matmul_tensorcore.cuh`) where the
-//! context's precision says so. Images of few channels (`direct.cu`) and groups of few
-//! (`depthwise.cu`) go in ways of their own.
+//! context's precision says so. Images of few channels (`direct.cu`), groups of few
+//! (`depthwise.cu`) and bf16 with stride 1 on Hopper (`conv2d_hopper.cu`) go in ways of their own.
 //!
 //! Backward with strides, the pixels of dx fall into phases that meet different taps of the kernel;
 //! each phase is a convolution with stride 1, and no product with a zero between strides is made.
 
 mod depthwise;
 mod direct;
+mod hopper;
 pub mod ladder;
 mod pass;
 mod tensorcore;
@@ -99,7 +100,8 @@ pub fn scratch(g: &Geometry) -> usize {
         let scratch = |pass: fn(&Geometry, Precision) -> Pass| pass(g, precision).scratch();
         scratch(forward).max(scratch(input)).max(scratch(weight))
     };
-    sums.max(of(Precision::F32)).max(of(Precision::Tf32)).max(of(Precision::Bf16))
+    let of_parts = of(Precision::F32).max(of(Precision::Tf32)).max(of(Precision::Bf16));
+    sums.max(of_parts).max(hopper::scratch(g))
 }
 
 /// y from x and kernel.
@@ -126,6 +128,9 @@ pub fn forward(
     let precision = supported(gpu, precision);
     if precision == Precision::F32 && direct::fits(g) {
         return direct::forward(gpu, g, [x, kernel], epilogue, y);
+    }
+    if hopper::chosen(gpu, precision, g, &hopper::Problem::forward(g)) {
+        return hopper::forward(gpu, g, [x, kernel], epilogue, scratch, y);
     }
     let pass = Pass::forward(g, precision);
     let launch = forward_kernel(&pass);
@@ -157,6 +162,9 @@ pub fn backward_input(
     }
     if depthwise::fits(g) {
         return depthwise::backward_input(gpu, g, [dz, kernel], dx);
+    }
+    if hopper::chosen(gpu, precision, g, &hopper::Problem::backward_input(g)) {
+        return hopper::backward_input(gpu, g, [dz, kernel], scratch, dx);
     }
     let pass = Pass::backward_input(g, supported(gpu, precision));
     let launch = backward_input_kernel(&pass);
