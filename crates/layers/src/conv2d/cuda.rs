@@ -8,7 +8,7 @@
 
 mod depthwise;
 mod direct;
-mod hopper;
+pub mod hopper;
 pub mod ladder;
 mod pass;
 mod tensorcore;
@@ -132,7 +132,24 @@ pub fn forward(
     if hopper::chosen(gpu, precision, g, &hopper::Problem::forward(g)) {
         return hopper::forward(gpu, g, [x, kernel], epilogue, scratch, y);
     }
-    let pass = Pass::forward(g, precision);
+    forward_in_tiles(gpu, precision, g, [x, kernel], epilogue, scratch, y);
+}
+
+/// The same in the tiles that every device has, whatever would be chosen.
+///
+/// # Panics
+/// As [`forward`].
+pub fn forward_in_tiles(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [x, kernel]: [GpuView<'_, f32>; 2],
+    epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    y: GpuViewMut<'_, f32>,
+) {
+    check(g, x.len(), kernel.len(), y.len());
+    let pass = Pass::forward(g, supported(gpu, precision));
     let launch = forward_kernel(&pass);
     let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
     let apart = pass.len() as u64;
@@ -166,6 +183,22 @@ pub fn backward_input(
     if hopper::chosen(gpu, precision, g, &hopper::Problem::backward_input(g)) {
         return hopper::backward_input(gpu, g, [dz, kernel], scratch, dx);
     }
+    backward_input_in_tiles(gpu, precision, g, [dz, kernel], scratch, dx);
+}
+
+/// The same in the tiles that every device has, whatever would be chosen.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_input_in_tiles(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [dz, kernel]: [GpuView<'_, f32>; 2],
+    scratch: GpuViewMut<'_, f32>,
+    dx: GpuViewMut<'_, f32>,
+) {
+    check(g, dx.len(), kernel.len(), dz.len());
     let pass = Pass::backward_input(g, supported(gpu, precision));
     let launch = backward_input_kernel(&pass);
     let apart = pass.len() as u64;

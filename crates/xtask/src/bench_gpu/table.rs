@@ -88,6 +88,7 @@ impl Measures {
         for (table, title) in [("forward", "Convolutions, forward"), ("dx", "dx"), ("dW", "dW")] {
             self.convolutions(&mut text, table, title)?;
         }
+        self.hopper(&mut text)?;
         self.ladder(&mut text)?;
         self.memory(&mut text)?;
         self.steps(&mut text)?;
@@ -121,6 +122,37 @@ impl Measures {
                 Some([seconds, work]) => writeln!(text, "| {:.1} |", work / seconds / 1e12)?,
                 None => writeln!(text, "| |")?,
             }
+        }
+        Ok(())
+    }
+
+    /// Where it was measured on a Hopper: its own kernels beside those of every device.
+    fn hopper(&self, text: &mut String) -> std::fmt::Result {
+        if self.lines_of("hopper").next().is_none() {
+            return Ok(());
+        }
+        writeln!(
+            text,
+            "\n## Hopper's own convolution, bf16\n\nTMA and wgmma beside mma, rounding included. \
+             Small ones are measured too, where mma is chosen.\n"
+        )?;
+        writeln!(
+            text,
+            "| pass, x, kernel | wgmma, µs | TFLOP/s | mma, µs | times as fast |\n\
+             | --- | ---: | ---: | ---: | ---: |"
+        )?;
+        for line in self.lines_of("hopper") {
+            let cell = |column| self.cell("hopper", line, column);
+            let (Some([own, work]), Some([mma, _])) = (cell("wgmma"), cell("mma")) else {
+                continue;
+            };
+            let (speed, times) = (work / own / 1e12, mma / own);
+            writeln!(
+                text,
+                "| {line} | {:.1} | {speed:.1} | {:.1} | {times:.2} |",
+                own * 1e6,
+                mma * 1e6
+            )?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! they are. It has never run on a GPU.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::conv2d::Geometry;
 use crate::matmul::cuda::Epilogue;
@@ -142,17 +142,21 @@ impl Problem {
 }
 
 /// Whether a convolution can be done so: each tap a step of one pixel, and whole boxes of channels.
-pub(super) fn fits(g: &Geometry) -> bool {
+#[must_use]
+pub fn fits(g: &Geometry) -> bool {
     let whole = [g.c, g.k].iter().all(|n| n.is_multiple_of(CHANNELS));
     whole && (g.groups, g.strides, g.dilation) == (1, [1, 1], [1, 1])
 }
 
+/// Whether the device is one that has TMA and wgmma: no older and no newer one has both.
+#[must_use]
+pub fn is_hopper(gpu: &Gpu) -> bool {
+    gpu.compute_capability() == (9, 0)
+}
+
 /// Whether it is done so on that device.
 pub(super) fn chosen(gpu: &Gpu, precision: Precision, g: &Geometry, problem: &Problem) -> bool {
-    gpu.compute_capability() == (9, 0)
-        && precision == Precision::Bf16
-        && fits(g)
-        && problem.is_large()
+    is_hopper(gpu) && precision == Precision::Bf16 && fits(g) && problem.is_large()
 }
 
 /// Floats of scratch for such a batch or a smaller one. Which device there will be is not known when
@@ -165,8 +169,17 @@ pub(super) fn scratch(g: &Geometry) -> usize {
     of(Problem::forward(g)).max(of(Problem::backward_input(g)))
 }
 
-/// y from x and kernel.
-pub(super) fn forward(
+fn expect(g: &Geometry, x: usize, kernel: usize, y: usize) {
+    assert!(fits(g), "not for {g:?}");
+    super::check(g, x, kernel, y);
+}
+
+/// y from x and kernel, however small they are.
+///
+/// # Panics
+/// If [`fits`] says no, a view has another length than `g` says, or the scratch is less than
+/// `cuda::scratch` says.
+pub fn forward(
     gpu: &Gpu,
     g: &Geometry,
     [x, kernel]: [GpuView<'_, f32>; 2],
@@ -174,6 +187,7 @@ pub(super) fn forward(
     scratch: GpuViewMut<'_, f32>,
     y: GpuViewMut<'_, f32>,
 ) {
+    expect(g, x.len(), kernel.len(), y.len());
     let problem = Problem::forward(g);
     let mut rounded = Rounded::new(&problem, scratch);
     rounded.take(gpu, x);
@@ -181,14 +195,18 @@ pub(super) fn forward(
     multiply(gpu, &problem, &rounded, epilogue, y);
 }
 
-/// dx from dz and kernel.
-pub(super) fn backward_input(
+/// dx from dz and kernel, however small they are.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_input(
     gpu: &Gpu,
     g: &Geometry,
     [dz, kernel]: [GpuView<'_, f32>; 2],
     scratch: GpuViewMut<'_, f32>,
     dx: GpuViewMut<'_, f32>,
 ) {
+    expect(g, dx.len(), kernel.len(), dz.len());
     let problem = Problem::backward_input(g);
     let mut rounded = Rounded::new(&problem, scratch);
     rounded.take(gpu, dz);
