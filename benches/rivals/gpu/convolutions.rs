@@ -96,7 +96,7 @@ fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
 fn generations(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
     let [mut x, kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
     let [x_again, dz] = [&x, &y].map(Clone::clone);
-    let scratch = Spec::f32(Shape::new(&[cuda::scratch(g)]));
+    let scratch = Spec::f32(Shape::new(&[cuda::scratch(g).max(hopper::scratch(g))]));
     let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
     let (work, none, bf16) = (operations(g), Epilogue::none, Precision::Bf16);
     let (forward, dx) = (format!("forward, {name}"), format!("dx, {name}"));

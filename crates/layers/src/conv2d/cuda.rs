@@ -101,7 +101,7 @@ pub fn scratch(g: &Geometry) -> usize {
         scratch(forward).max(scratch(input)).max(scratch(weight))
     };
     let of_parts = of(Precision::F32).max(of(Precision::Tf32)).max(of(Precision::Bf16));
-    sums.max(of_parts).max(hopper::scratch(g))
+    sums.max(of_parts).max(hopper::planned_scratch(g))
 }
 
 /// y from x and kernel.

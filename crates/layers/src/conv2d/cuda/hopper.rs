@@ -32,6 +32,9 @@ const THREADS: u32 = 288;
 /// Tiles from which on the device has enough to do: one for every second processor of an H200, each
 /// of which multiplies twice as fast so as by `mma`. With fewer, the sums are better shared.
 const ENOUGH: usize = 66;
+/// How often a number of x has to be multiplied to pay for rounding it first: on paper, see
+/// `docs/engines/matmul.md`.
+const OFTEN: usize = 384;
 
 /// As in conv2d_hopper.cu.
 #[repr(C)]
@@ -88,6 +91,11 @@ impl Problem {
         [self.x.iter().product(), self.kernel_len()]
     }
 
+    /// Floats that have room for both.
+    fn scratch(&self) -> usize {
+        self.lens().iter().sum::<usize>().div_ceil(2)
+    }
+
     /// Images, rows and columns of the pixels of a tile: powers of two that waste the fewest, and of
     /// these the widest.
     fn part(&self) -> [usize; 3] {
@@ -135,9 +143,9 @@ impl Problem {
         (boxes, blocks)
     }
 
-    /// Whether the device has enough to do.
-    pub(super) fn is_large(&self) -> bool {
-        self.boxes().1 >= ENOUGH
+    /// Whether the device has enough to do, and saves more than rounding takes.
+    fn pays(&self) -> bool {
+        self.taps[0] * self.taps[1] * self.y[2] >= OFTEN && self.boxes().1 >= ENOUGH
     }
 }
 
@@ -156,17 +164,22 @@ pub fn is_hopper(gpu: &Gpu) -> bool {
 
 /// Whether it is done so on that device.
 pub(super) fn chosen(gpu: &Gpu, precision: Precision, g: &Geometry, problem: &Problem) -> bool {
-    is_hopper(gpu) && precision == Precision::Bf16 && fits(g) && problem.is_large()
+    is_hopper(gpu) && precision == Precision::Bf16 && fits(g) && problem.pays()
 }
 
-/// Floats of scratch for such a batch or a smaller one. Which device there will be is not known when
-/// this is asked.
-pub(super) fn scratch(g: &Geometry) -> usize {
-    if !fits(g) {
-        return 0;
-    }
-    let of = |problem: Problem| problem.lens().iter().sum::<usize>() / 2;
-    of(Problem::forward(g)).max(of(Problem::backward_input(g)))
+/// Floats of scratch for such a batch or a smaller one, whether it would be chosen or not.
+#[must_use]
+pub fn scratch(g: &Geometry) -> usize {
+    let [forward, input] = [Problem::forward(g), Problem::backward_input(g)];
+    if fits(g) { forward.scratch().max(input.scratch()) } else { 0 }
+}
+
+/// Floats of scratch for such a batch or a smaller one where it would be chosen, if the device is a
+/// Hopper and the precision bf16. Neither is known when this is asked.
+pub(super) fn planned_scratch(g: &Geometry) -> usize {
+    let passes = [Problem::forward(g), Problem::backward_input(g)];
+    let chosen = passes.iter().filter(|problem| fits(g) && problem.pays());
+    chosen.map(Problem::scratch).max().unwrap_or(0)
 }
 
 fn expect(g: &Geometry, x: usize, kernel: usize, y: usize) {
@@ -178,7 +191,7 @@ fn expect(g: &Geometry, x: usize, kernel: usize, y: usize) {
 ///
 /// # Panics
 /// If [`fits`] says no, a view has another length than `g` says, or the scratch is less than
-/// `cuda::scratch` says.
+/// [`scratch`] says.
 pub fn forward(
     gpu: &Gpu,
     g: &Geometry,
