@@ -281,7 +281,8 @@ impl<'a> Rounded<'a> {
 /// Rounds; so many pieces of equal length come in the opposite order.
 fn round(gpu: &Gpu, from: GpuView<'_, f32>, to: GpuViewMut<'_, u16>, pieces: usize) {
     let quads = from.len() / 4 / pieces;
-    assert!(to.is_empty() || to.len() == from.len(), "{} rounded to {}", from.len(), to.len());
+    let [n, room] = [from.len(), to.len()];
+    assert!(n == room || n == 0 || room == 0, "{n} numbers rounded to {room}");
     let grid = Grid::strided(pieces * quads);
     // SAFETY: both have as many numbers, and so many pieces of quads.
     unsafe { conv2d_hopper_round(gpu, grid, from, to, int(pieces), quads as u64) }

@@ -132,7 +132,7 @@ fn large_products_in_bf16_are_made_so_and_others_are_not() {
     let few_tiles = geometry([1, 9, 9, 64], [3, 3, 64], Padding::Same);
     let few_products = geometry([1, 92, 92, 64], [1, 1, 64], Padding::Same);
     let skips = Geometry { strides: [2, 1], ..large };
-    let is = |precision, g| chosen(&gpu, precision, g, &Problem::forward(g));
+    let is = |precision, g: &Geometry| chosen(&gpu, precision, g, &Problem::forward(g));
     assert!(is(Precision::Bf16, &large) && !is(Precision::Tf32, &large));
     for other in [few_tiles, few_products, skips] {
         assert!(!is(Precision::Bf16, &other), "{other:?}");
@@ -184,5 +184,16 @@ fn a_tile_wastes_few_pixels() {
     ] {
         let g = geometry([n, side, side, 64], [3, 3, 64], Padding::Same);
         assert_eq!(Problem::forward(&g).part(), part, "{n} images of {side}");
+    }
+}
+
+#[test]
+fn scratch_for_a_batch_is_enough_for_a_smaller_one() {
+    for (side, padding) in [(7, Padding::Same), (30, Padding::Valid), (56, Padding::Same)] {
+        let of = |n| any_scratch(&geometry([n, side, side, 64], [3, 3, 128], padding));
+        let sizes = [1, 2, 3, 15, 16, 17, 31, 100, 129].map(of);
+        assert!(sizes.is_sorted() && sizes[0] < sizes[8], "{sizes:?}");
+        let most = geometry([129, side, side, 64], [3, 3, 128], padding);
+        assert!(sizes[8] >= scratch(&most), "room for what is chosen");
     }
 }
