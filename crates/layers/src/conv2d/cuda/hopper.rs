@@ -9,9 +9,7 @@ use crate::conv2d::Geometry;
 use crate::matmul::cuda::Epilogue;
 use crate::matmul::int;
 use gradus_tensor::Precision;
-use gradus_tensor::gpu::{
-    Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, TensorMap, kernels,
-};
+use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, TensorMap, kernels};
 
 kernels! {
     "conv2d/conv2d_hopper";
@@ -308,9 +306,9 @@ fn multiply(
 
 /// Bytes of shared memory for so many stages of boxes of pixels and filters, and two barriers each.
 pub(super) fn shared(pixels: usize, filters: usize, stages: usize) -> u32 {
-    let (boxes, barriers) = ((pixels + filters) * CHANNELS * size_of::<u16>(), 2 * size_of::<u64>());
+    let (boxes, barriers) =
+        ((pixels + filters) * CHANNELS * size_of::<u16>(), 2 * size_of::<u64>());
     (stages * (boxes + barriers)) as u32
 }
 
-type Launch =
-    unsafe fn(&Gpu, Grid, Boxes, TensorMap, TensorMap, In<'_, f32>, i32, Out<'_, f32>);
+type Launch = unsafe fn(&Gpu, Grid, Boxes, TensorMap, TensorMap, In<'_, f32>, i32, Out<'_, f32>);

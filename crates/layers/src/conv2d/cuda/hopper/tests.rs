@@ -2,12 +2,12 @@
 
 use super::super::{forward as any_forward, scratch as any_scratch, tests::by_kernels};
 use super::*;
-use crate::Padding;
 use crate::conv2d::definition;
 use crate::conv2d::tests::Arrays;
-use crate::trial::{assert_rounded, rounded};
+use crate::trial::{Trial, assert_rounded, rounded};
+use crate::{Conv2D, Padding};
 use gradus_tensor::ndarray::Array4;
-use gradus_tensor::{Device, Shape, Spec, Tensor};
+use gradus_tensor::{Device, Fields as _, Path, Shape, Spec, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu};
 
 /// A Hopper, if there is one, real or emulated.
@@ -171,6 +171,41 @@ fn a_recorded_convolution_reads_what_x_is_then() {
     of.bias.fill(0.0);
     let [expected, _] = by_formula(&g, &of.in_f64());
     assert_close("z", &read(&y), &expected, Tolerance::for_reduction(g.taps()));
+}
+
+#[test]
+fn a_layer_plans_for_what_is_chosen() {
+    let Some(gpu) = a_hopper() else { return };
+    let (g, mut cases) =
+        (geometry([1, 54, 54, 64], [1, 1, 384], Padding::Valid), Cases::new("conv2d hopper", 9));
+    assert!(Problem::forward(&g).pays());
+    let of = |cases: &mut Cases, shape: Shape| {
+        let values = cases.normal(shape.len());
+        values.into_iter().map(|v| rounded(v, Precision::Bf16)).collect::<Vec<_>>()
+    };
+    let [x, kernel, dy] = [g.x(), g.kernel(), g.y()].map(|shape| (shape, of(&mut cases, shape)));
+    let run = |precision| {
+        let layer = Conv2D::new(g.k, 1);
+        let device = Device::Cuda(gpu.clone());
+        let mut trial = Trial::on(&device, layer, g.x(), 1);
+        trial.cx.precision = precision;
+        trial.layer.visit_mut(&mut Path::default(), &mut |path, field| {
+            if path.as_str().ends_with("kernel") {
+                field.into_value().write(&kernel.1);
+            }
+        });
+        let [x, dy] = [&x, &dy].map(|(shape, values)| on(&gpu, *shape, values));
+        let y = trial.forward(&x);
+        let dx = trial.backward(&x, &y, &dy);
+        gpu.synchronize().expect("a sound device");
+        [read(&y), read(&dx)]
+    };
+    // Of numbers that are round already, the sums are those of f32, in another order.
+    let (exact, actual) = (run(Precision::F32), run(Precision::Bf16));
+    for (name, i, sums) in [("y", 0, g.taps()), ("dx", 1, g.k)] {
+        let exact: Vec<f64> = exact[i].iter().map(|&v| f64::from(v)).collect();
+        assert_close(name, &actual[i], &exact, Tolerance::for_reduction(2 * sums));
+    }
 }
 
 #[test]
