@@ -236,6 +236,8 @@ mod tests {
             r#"{"machine": "a GPU", "program": "gradus 0"}"#.to_owned(),
             row("dW", "conv", "bf16", 2e-6, 4e6),
             row("dW", "conv", "cuDNN bf16", 1e-6, 4e6),
+            row("hopper", "dx, conv", "wgmma", 2e-6, 4e6),
+            row("hopper", "dx, conv", "mma", 5e-6, 4e6),
             row("memory", "copy", "bytes", 1.0, 2e9),
             row("memory", "relu", "bytes", 2.0, 3e9),
             row("step", "batch 15, f32", "gradus", 1e-3, 15.0),
@@ -247,6 +249,7 @@ mod tests {
         for part in [
             "gradus 0 on a GPU",
             "| conv | | | 2.0 (50 %) | 2.0 |",
+            "| dx, conv | 2.0 | 2.0 | 5.0 | 2.50 |",
             "| relu | 2 | 75 % |",
             "| batch 15, f32 | 15000 |  | 3000 (5.00×) | |  |",
         ] {
