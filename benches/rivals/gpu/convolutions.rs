@@ -5,7 +5,7 @@ use anyhow::Result;
 use gradus::layers::Padding::{self, Same, Valid};
 use gradus::layers::conv2d::Geometry;
 use gradus::layers::conv2d::cuda::ladder::{self, Rung};
-use gradus::layers::conv2d::cuda::{self, Epilogue};
+use gradus::layers::conv2d::cuda::{self, Epilogue, hopper};
 use gradus::tensor::gpu::Gpu;
 use gradus::tensor::{Device, Precision, Shape, Spec, Tensor};
 
@@ -64,6 +64,9 @@ fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
     let scratch = Spec::f32(Shape::new(&[cuda::scratch(g)]));
     let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
     let work = operations(g);
+    if hopper::is_hopper(gpu) && hopper::fits(g) {
+        generations(gpu, rows, name, g)?;
+    }
     for (precision, column) in PRECISIONS {
         rows.device(gpu, ["forward", name, column], work, || {
             let operands = [x_again.gpu(), kernel_again.gpu()];
@@ -89,13 +92,39 @@ fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
     Ok(())
 }
 
+/// In bf16, by what Hopper alone has and by what every device has, whichever is chosen.
+fn generations(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
+    let [mut x, kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
+    let [x_again, dz] = [&x, &y].map(Clone::clone);
+    let scratch = Spec::f32(Shape::new(&[cuda::scratch(g).max(hopper::scratch(g))]));
+    let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
+    let (work, none, bf16) = (operations(g), Epilogue::none, Precision::Bf16);
+    let (forward, dx) = (format!("forward, {name}"), format!("dx, {name}"));
+    let (of_y, of_dx) = ([x_again.gpu(), kernel.gpu()], [dz.gpu(), kernel.gpu()]);
+    rows.device(gpu, ["hopper", &forward, "wgmma"], work, || {
+        hopper::forward(gpu, g, of_y, none(), scratch.gpu_mut(), y.gpu_mut());
+    })?;
+    rows.device(gpu, ["hopper", &forward, "mma"], work, || {
+        cuda::forward_in_tiles(gpu, bf16, g, of_y, none(), scratch.gpu_mut(), y.gpu_mut());
+    })?;
+    rows.device(gpu, ["hopper", &dx, "wgmma"], work, || {
+        hopper::backward_input(gpu, g, of_dx, scratch.gpu_mut(), x.gpu_mut());
+    })?;
+    rows.device(gpu, ["hopper", &dx, "mma"], work, || {
+        cuda::backward_input_in_tiles(gpu, bf16, g, of_dx, scratch.gpu_mut(), x.gpu_mut());
+    })
+}
+
 /// Every rung of the ladder that leads to the engine.
 fn rungs(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
     let [x, kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
-    for rung in Rung::ALL {
+    for rung in Rung::ALL.into_iter().filter(|rung| rung.fits(g) && rung.check(gpu).is_ok()) {
         let column = format!("{rung:?}");
+        let scratch = Spec::f32(Shape::new(&[rung.scratch(g)]));
+        let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
         rows.device(gpu, ["ladder", name, &column], operations(g), || {
-            ladder::forward(gpu, rung, g, [x.gpu(), kernel.gpu()], y.gpu_mut());
+            let operands = [x.gpu(), kernel.gpu()];
+            ladder::forward(gpu, rung, g, operands, scratch.gpu_mut(), y.gpu_mut());
         })?;
     }
     Ok(())

@@ -218,12 +218,20 @@ EMU_API CUresult cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsign
 EMU_API CUresult cuTensorMapEncodeTiled(void* map, int type, unsigned rank, void* base, const uint64_t* size, const uint64_t* strides, const unsigned* box,
                                         const unsigned* element_strides, int interleave, int swizzle, int, int) {
     static const unsigned sizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2}, swizzles[] = {0, 32, 64, 128};
-    if (rank != 2 || type < 0 || type > 9 || interleave || swizzle < 0 || swizzle > 3) return NOT_SUPPORTED;
+    if (rank < 1 || rank > TensorMap::MOST || type < 0 || type > 9 || interleave || swizzle < 0 || swizzle > 3) return NOT_SUPPORTED;
     const unsigned element = sizes[type], row = box[0] * element;
-    const bool aligned = (uintptr_t)base % 16 == 0 && strides[0] % 16 == 0 && row % 16 == 0;
-    const bool dense = element_strides[0] == 1 && element_strides[1] == 1;
-    if (!aligned || !dense || box[0] > 256 || box[1] > 256 || (swizzle && row > swizzles[swizzle])) return INVALID_VALUE;
-    const TensorMap m{base, {size[0], size[1]}, strides[0], {box[0], box[1]}, element, swizzles[swizzle]};
+    TensorMap m{base, {1, 1, 1, 1}, {element, 0, 0, 0}, {1, 1, 1, 1}, rank, element, swizzles[swizzle]};
+    bool good = (uintptr_t)base % 16 == 0 && row % 16 == 0 && !(swizzle && row > swizzles[swizzle]);
+    uint64_t bytes = element;
+    for (unsigned d = 0; d < rank; ++d) {
+        m.size[d] = size[d], m.box[d] = box[d];
+        if (d) m.pitch[d] = strides[d - 1]; // that of the innermost is not told
+        good &= size[d] && size[d] <= 1ull << 32 && box[d] && box[d] <= 256 && element_strides[d] == 1;
+        good &= !d || (m.pitch[d] % 16 == 0 && m.pitch[d] < 1ull << 40);
+        bytes += (size[d] - 1) * m.pitch[d];
+    }
+    // The last one no driver looks at.
+    if (!good || !inside((CUdeviceptr)base, bytes, "cuTensorMapEncodeTiled")) return INVALID_VALUE;
     memcpy(map, &m, sizeof m);
     return SUCCESS;
 }

@@ -82,8 +82,15 @@ static bool runnable(unsigned k) {
     }
     return false;
 }
+static uint64_t random_state;
+static unsigned random_below(uint64_t n) {
+    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)((random_state >> 33) % n);
+}
 static Fiber* pick() {
     if (!schedule.warp_greedy) {
+        // Turns in a fixed order are too fair: nobody would be overtaken twice.
+        if (schedule.order == Order::Shuffled) position = random_below(places);
         for (unsigned i = 0; i < places; ++i) {
             if (++position == places) position = 0;
             if (runnable(order[position])) return &fibers[order[position]];
@@ -201,11 +208,6 @@ static void work() {
 }
 
 // ---- a launch
-static uint64_t random_state;
-static unsigned random_below(uint64_t n) {
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)((random_state >> 33) % n);
-}
 template <class T> static void shuffle_items(T* items, unsigned n) {
     for (unsigned i = n; i > 1; --i) std::swap(items[i - 1], items[random_below(i)]);
 }

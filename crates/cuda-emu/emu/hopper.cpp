@@ -54,25 +54,41 @@ struct Transfer {
     TensorMap map;
     unsigned to;
     Barrier* barrier;
-    int x, y;
+    int at[TensorMap::MOST];
 };
 static std::vector<Transfer> transfers;
+static uint64_t asked; // transfers of this block
 
 static void land(const Transfer& t) {
-    const unsigned row_bytes = t.map.box[0] * t.map.element;
-    for (unsigned r = 0; r < t.map.box[1]; ++r)
-        for (unsigned i = 0; i < t.map.box[0]; ++i) {
-            const unsigned plain = t.to + r * row_bytes + i * t.map.element;
-            unsigned char* to = shared_at(t.map.swizzle == 128 ? swizzled(plain) : plain);
-            const int64_t x = t.x + (int64_t)i, y = t.y + (int64_t)r;
-            const bool inside = x >= 0 && y >= 0 && x < (int64_t)t.map.size[0] && y < (int64_t)t.map.size[1];
-            if (inside) memcpy(to, (const unsigned char*)t.map.base + (uint64_t)y * t.map.row_bytes + (uint64_t)x * t.map.element, t.map.element);
-            else memset(to, 0, t.map.element);
-            mark_shared_initialised(to, t.map.element);
+    const TensorMap& m = t.map;
+    const unsigned row_bytes = m.box[0] * m.element, rows = m.box[1] * m.box[2] * m.box[3];
+    for (unsigned r = 0; r < rows; ++r) {
+        const unsigned along[] = {0, r % m.box[1], r / m.box[1] % m.box[2], r / m.box[1] / m.box[2]};
+        const unsigned char* from = (const unsigned char*)m.base;
+        bool row_inside = true;
+        for (unsigned d = 1; d < TensorMap::MOST; ++d) {
+            const int64_t i = t.at[d] + (int64_t)along[d];
+            row_inside &= i >= 0 && i < (int64_t)m.size[d];
+            from += i * (int64_t)m.pitch[d];
         }
-    t.barrier->bytes -= (int)(row_bytes * t.map.box[1]);
+        for (unsigned i = 0; i < m.box[0]; ++i) {
+            const unsigned plain = t.to + r * row_bytes + i * m.element;
+            unsigned char* to = shared_at(m.swizzle == 128 ? swizzled(plain) : plain);
+            const int64_t x = t.at[0] + (int64_t)i;
+            if (row_inside && x >= 0 && x < (int64_t)m.size[0]) memcpy(to, from + x * m.element, m.element);
+            else memset(to, 0, m.element);
+            mark_shared_initialised(to, m.element);
+        }
+    }
+    t.barrier->bytes -= (int)(row_bytes * rows);
     if (t.barrier->bytes < 0) fault(FaultKind::BadCall, t.barrier, "TMA brings %d bytes more than its mbarrier expects", -t.barrier->bytes);
     complete_phase(*t.barrier);
+}
+// Whether a transfer lands before anybody waits for it. Where threads are shuffled some do, so that a
+// buffer that products still read is overwritten though these come as late as they may.
+static bool lands_at_once() {
+    if (!schedule.lazy_copies) return true;
+    return schedule.order == Order::Shuffled && ((++asked + schedule.seed) * 0x9E3779B97F4A7C15ull >> 40 & 1);
 }
 void land_transfers(const Barrier* barrier) {
     for (size_t i = 0; i < transfers.size();) {
@@ -82,15 +98,19 @@ void land_transfers(const Barrier* barrier) {
         land(t);
     }
 }
-void forget_transfers() { transfers.clear(); }
-void tma_load_2d(void* shared, const void* map, Barrier* b, int x, int y) {
-    Transfer t{{}, shared_address(shared), b, x, y};
+void forget_transfers() {
+    transfers.clear();
+    asked = 0;
+}
+void tma_load(void* shared, const void* map, Barrier* b, unsigned rank, const int (&at)[TensorMap::MOST]) {
+    Transfer t{{}, shared_address(shared), b, {at[0], at[1], at[2], at[3]}};
     memcpy(&t.map, map, sizeof t.map);
+    if (t.map.rank != rank) fault(FaultKind::BadCall, map, "TMA of %u dimensions by a tensor map of %u", rank, t.map.rank);
     if (t.to % (t.map.swizzle == 128 ? 1024 : 128)) fault(FaultKind::Misaligned, shared, "a TMA destination that is not aligned for its swizzle");
     if (t.map.swizzle == 128 && t.map.box[0] * t.map.element != 128)
         fault(FaultKind::BadCall, map, "TMA's 128-byte swizzle with rows of %u bytes", t.map.box[0] * t.map.element);
+    if (lands_at_once()) return land(t);
     transfers.push_back(t);
-    if (!schedule.lazy_copies) land_transfers(b);
 }
 
 // ---- wgmma, each thread its own part of the product
@@ -112,7 +132,7 @@ void multiply(const Product& p) {
     const unsigned thread = running->linear % 128, g = thread % 32 / 4, t = thread % 4;
     float a[2][16], b[16];
     for (unsigned i = 0; i < 2; ++i) operand_row(p.a, thread / 32 * 16 + g + 8 * i, a[i]);
-    for (unsigned j = 0; j < 16; ++j) {
+    for (unsigned j = 0; j < p.columns / 4; ++j) {
         const unsigned column = j / 2 * 8 + 2 * t + j % 2;
         operand_row(p.b, column, b);
         for (unsigned i = 0; i < 2; ++i) {
@@ -122,8 +142,8 @@ void multiply(const Product& p) {
         }
     }
 }
-void wgmma_bf16_n64(float* d, unsigned long long a, unsigned long long b) {
-    const Product product{d, a, b};
+void wgmma_bf16(float* d, unsigned columns, unsigned long long a, unsigned long long b) {
+    const Product product{d, columns, a, b};
     if (schedule.lazy_copies) start_product(product);
     else multiply(product);
 }

@@ -24,7 +24,8 @@ pub struct Schedule {
     /// One warp goes as far as it can before the next; otherwise all threads take turns.
     pub warp_greedy: bool,
     /// Asynchronous copies and products happen where they are waited for, so that a forgotten wait
-    /// shows; otherwise at once, so that a buffer overwritten too early shows.
+    /// shows; otherwise at once, so that a buffer overwritten too early shows. Where the order is
+    /// shuffled, TMA's copies happen now here, now there.
     pub lazy_copies: bool,
     /// Every access is checked: bounds, races, reads of what nobody wrote. About ten times slower.
     pub checked: bool,

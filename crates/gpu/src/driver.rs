@@ -13,6 +13,7 @@ mod pinned;
 mod pool;
 mod source;
 mod symbols;
+mod tensor_map;
 mod timer;
 
 pub use buffer::DeviceBuffer;

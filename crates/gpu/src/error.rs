@@ -89,6 +89,18 @@ pub enum CudaError {
         /// The lowest that will do.
         needed: &'static str,
     },
+    /// The kernel is for devices of one generation, and the device is of another.
+    #[error("{kernel} is for compute capability {needed} alone, and {name} has {found}")]
+    OtherDeviceFor {
+        /// What needs it.
+        kernel: String,
+        /// The device.
+        name: String,
+        /// Its compute capability.
+        found: String,
+        /// The only one that will do.
+        needed: &'static str,
+    },
     /// The device's memory is used up.
     #[error(
         "{bytes} bytes do not fit into the memory of the GPU, where {free} of {total} bytes are \

@@ -12,6 +12,7 @@
 //! | [`DeviceBuffer`], [`Feed`] | memory of the device, and the way of a batch into it |
 //! | [`NumbersFeed`] | the way of a few numbers, such as the learning rate |
 //! | [`GpuView`], [`GpuViewMut`] | numbers on the device, as kernels are given them |
+//! | [`TensorMap`] | a tensor as Hopper's TMA finds its boxes |
 //! | [`kernels!`], [`Grid`] | kernels, declared once, and how many threads work on them |
 //! | [`Graph`] | work that was recorded once and is started with one call |
 //!
@@ -34,4 +35,4 @@ pub use absent::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, NumbersFeed, device
 pub use driver::{DeviceBuffer, DeviceInfo, Feed, Gpu, Graph, NumbersFeed, devices};
 pub use error::CudaError;
 pub use kernel::{Grid, Kernel, Module, address};
-pub use view::{Argument, GpuView, GpuViewMut, In, InOut, Out};
+pub use view::{Argument, GpuView, GpuViewMut, In, InOut, Out, TensorMap};

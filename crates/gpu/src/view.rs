@@ -139,6 +139,25 @@ impl<'a, T> GpuViewMut<'a, T> {
     }
 }
 
+impl<'a> GpuViewMut<'a, f32> {
+    /// The same memory as twice as many bfloat16, each by its bits.
+    #[must_use]
+    pub fn into_bf16(self) -> GpuViewMut<'a, u16> {
+        GpuViewMut { pointer: self.pointer, len: 2 * self.len, lives: PhantomData }
+    }
+}
+
+/// Where Hopper's TMA finds the boxes of a tensor: `Gpu::tensor_map` makes it. It holds the tensor's
+/// address, and whoever launches a kernel with it sees that the tensor still lies there.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct TensorMap {
+    pub(crate) opaque: [u64; 16],
+}
+
+// SAFETY: as `TensorMap` in hopper.cuh.
+unsafe impl Argument for TensorMap {}
+
 /// What a kernel can be given as an argument: a view, a number, or a `#[repr(C)]` structure of
 /// numbers that its source declares likewise.
 ///

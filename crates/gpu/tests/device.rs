@@ -4,7 +4,9 @@
 #![cfg(all(feature = "cuda", not(target_family = "wasm")))]
 
 use gradus_cuda_emu::{Emulated, Schedule};
-use gradus_gpu::{CudaError, DeviceBuffer, Gpu, Grid, Kernel, Module, NumbersFeed, address};
+use gradus_gpu::{
+    CudaError, DeviceBuffer, Gpu, GpuView, Grid, Kernel, Module, NumbersFeed, address,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -173,4 +175,28 @@ fn numbers_arrive_in_order_however_far_the_host_is_ahead() {
     assert_eq!((emulated.stats().spins, gpu.allocations()), before, "nobody spins");
     drop(feed);
     gpu.check().expect("a sound device");
+}
+
+#[test]
+fn a_tensor_map_is_of_what_lies_there_and_what_is_refused_is_told() {
+    let Some((emulated, _turn)) = emulated() else { return };
+    let gpu = Gpu::open(0).expect("a device");
+    let extents = [2, 3, 5, 64];
+    let len = extents.iter().product();
+    let images = DeviceBuffer::zeroed(&gpu, len * size_of::<u16>());
+    let view = images.view::<u16>(len);
+    // A box may be larger than an extent.
+    let _map = gpu.tensor_map(view, &extents, &[1, 8, 4, 64]);
+    assert_eq!((gpu.check(), emulated.faults()), (Ok(()), vec![]));
+    let _of_nothing = gpu.tensor_map(GpuView::none(), &extents, &[1, 8, 4, 64]);
+    assert_eq!(gpu.check(), Ok(()), "memory that could not be had was told of before");
+    let _misaligned = gpu.tensor_map(view.part(1, 64), &[1, 64], &[1, 64]);
+    let told = gpu.check().expect_err("not at a multiple of 16 bytes").to_string();
+    assert!(told.contains("mapping [1, 64] by boxes of [1, 64]"), "{told}");
+    // SAFETY: nothing is read: there are not so many.
+    let beyond = unsafe { GpuView::new(view.pointer(), 2 * len) };
+    let _beyond = gpu.tensor_map(beyond, &[4, 3, 5, 64], &[1, 8, 4, 64]);
+    assert!(gpu.check().is_err());
+    assert_eq!(emulated.faults().len(), 1, "the emulated driver looks where it ends");
+    emulated.recover();
 }

@@ -10,7 +10,7 @@ use cudarc::driver::result::DriverError;
 use cudarc::driver::sys;
 
 /// Every function of the driver that this crate calls, by itself or through `cudarc`.
-const FUNCTIONS: [&str; 45] = [
+const FUNCTIONS: [&str; 46] = [
     "cuInit",
     "cuDriverGetVersion",
     "cuGetErrorName",
@@ -56,6 +56,7 @@ const FUNCTIONS: [&str; 45] = [
     "cuFuncGetAttribute",
     "cuFuncSetAttribute",
     "cuLaunchKernel",
+    "cuTensorMapEncodeTiled",
 ];
 
 /// The oldest driver that will do: memory pools, graphs and PTX 8.0 are in it.
@@ -141,6 +142,7 @@ mod tests {
             include_str!("devices.rs"),
             include_str!("graph.rs"),
             include_str!("launch.rs"),
+            include_str!("tensor_map.rs"),
         ];
         for call in sources.iter().flat_map(|text| text.split("sys::cu").skip(1)) {
             let end = call.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').expect("an end");

@@ -36,6 +36,11 @@ __device__ __forceinline__ void tma_load_2d(void* shared, const TensorMap* map, 
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];\n"
                  ::"r"(shared_address(shared)), "l"(map), "r"(shared_address(b)), "r"(x), "r"(y) : "memory");
 }
+// The same of four dimensions, the innermost first. A place before the tensor is negative.
+__device__ __forceinline__ void tma_load_4d(void* shared, const TensorMap* map, Barrier* b, int x, int y, int z, int w) {
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];\n"
+                 ::"r"(shared_address(shared)), "l"(map), "r"(shared_address(b)), "r"(x), "r"(y), "r"(z), "r"(w) : "memory");
+}
 // Between a thread's own writes to shared memory and TMA or wgmma, which see it another way.
 __device__ __forceinline__ void fence_async_shared() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
 
@@ -57,6 +62,22 @@ __device__ __forceinline__ void wgmma_m64n64k16_bf16(float (&d)[32], unsigned lo
           "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
         : "l"(a), "l"(b));
 }
+// D[64,128] += A[64,16] B[128,16]^T likewise.
+__device__ __forceinline__ void wgmma_m64n128k16_bf16(float (&d)[64], unsigned long long a, unsigned long long b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63},"
+        " %64, %65, 1, 1, 1, 0, 0;\n"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+          "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
+          "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]),
+          "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]),
+          "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]),
+          "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]),
+          "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
+          "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+        : "l"(a), "l"(b));
+}
 } // namespace tc
 #endif
 
@@ -67,5 +88,16 @@ using namespace ::tc; // there every kernel stands in a namespace of its own, an
 // Describes an operand whose rows of 64 bf16 lie along K with TMA's 128-byte swizzle, aligned to 1024.
 __device__ __forceinline__ unsigned long long descriptor_k128(const void* p) {
     return (unsigned long long)((shared_address(p) & 0x3FFFF) >> 4) | (1ull << 16) | (64ull << 32) | (1ull << 62);
+}
+// D += A B^T over 16 of K, for as many columns as D has.
+__device__ __forceinline__ void wgmma_k16_bf16(float (&d)[32], unsigned long long a, unsigned long long b) { wgmma_m64n64k16_bf16(d, a, b); }
+__device__ __forceinline__ void wgmma_k16_bf16(float (&d)[64], unsigned long long a, unsigned long long b) { wgmma_m64n128k16_bf16(d, a, b); }
+// Between the products and whoever else writes or reads D: the compiler, which does not know that products
+// go on behind an instruction, moves nothing across. Before the first fence and after the last wait.
+template <int N> __device__ __forceinline__ void wgmma_hold(float (&d)[N]) {
+#if !defined(CUDA_EMU)
+#pragma unroll
+    for (int i = 0; i < N; ++i) asm volatile("" : "+f"(d[i])::"memory");
+#endif
 }
 } // namespace tc

@@ -1,13 +1,14 @@
 //! Convolution on a GPU: products of matrices that are looked up in the images as they lie, in
 //! tiles (`matmul.cuh`), exact in f32, or on tensor cores (`matmul_tensorcore.cuh`) where the
-//! context's precision says so. Images of few channels (`direct.cu`) and groups of few
-//! (`depthwise.cu`) go in ways of their own.
+//! context's precision says so. Images of few channels (`direct.cu`), groups of few
+//! (`depthwise.cu`) and bf16 with stride 1 on Hopper (`conv2d_hopper.cu`) go in ways of their own.
 //!
 //! Backward with strides, the pixels of dx fall into phases that meet different taps of the kernel;
 //! each phase is a convolution with stride 1, and no product with a zero between strides is made.
 
 mod depthwise;
 mod direct;
+pub mod hopper;
 pub mod ladder;
 mod pass;
 mod tensorcore;
@@ -99,7 +100,8 @@ pub fn scratch(g: &Geometry) -> usize {
         let scratch = |pass: fn(&Geometry, Precision) -> Pass| pass(g, precision).scratch();
         scratch(forward).max(scratch(input)).max(scratch(weight))
     };
-    sums.max(of(Precision::F32)).max(of(Precision::Tf32)).max(of(Precision::Bf16))
+    let of_parts = of(Precision::F32).max(of(Precision::Tf32)).max(of(Precision::Bf16));
+    sums.max(of_parts).max(hopper::planned_scratch(g))
 }
 
 /// y from x and kernel.
@@ -127,7 +129,27 @@ pub fn forward(
     if precision == Precision::F32 && direct::fits(g) {
         return direct::forward(gpu, g, [x, kernel], epilogue, y);
     }
-    let pass = Pass::forward(g, precision);
+    if hopper::chosen(gpu, precision, g, &hopper::Problem::forward(g)) {
+        return hopper::forward(gpu, g, [x, kernel], epilogue, scratch, y);
+    }
+    forward_in_tiles(gpu, precision, g, [x, kernel], epilogue, scratch, y);
+}
+
+/// The same in the tiles that every device has, whatever would be chosen.
+///
+/// # Panics
+/// As [`forward`].
+pub fn forward_in_tiles(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [x, kernel]: [GpuView<'_, f32>; 2],
+    epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    y: GpuViewMut<'_, f32>,
+) {
+    check(g, x.len(), kernel.len(), y.len());
+    let pass = Pass::forward(g, supported(gpu, precision));
     let launch = forward_kernel(&pass);
     let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
     let apart = pass.len() as u64;
@@ -158,6 +180,25 @@ pub fn backward_input(
     if depthwise::fits(g) {
         return depthwise::backward_input(gpu, g, [dz, kernel], dx);
     }
+    if hopper::chosen(gpu, precision, g, &hopper::Problem::backward_input(g)) {
+        return hopper::backward_input(gpu, g, [dz, kernel], scratch, dx);
+    }
+    backward_input_in_tiles(gpu, precision, g, [dz, kernel], scratch, dx);
+}
+
+/// The same in the tiles that every device has, whatever would be chosen.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_input_in_tiles(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [dz, kernel]: [GpuView<'_, f32>; 2],
+    scratch: GpuViewMut<'_, f32>,
+    dx: GpuViewMut<'_, f32>,
+) {
+    check(g, dx.len(), kernel.len(), dz.len());
     let pass = Pass::backward_input(g, supported(gpu, precision));
     let launch = backward_input_kernel(&pass);
     let apart = pass.len() as u64;

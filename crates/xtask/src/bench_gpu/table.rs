@@ -88,6 +88,7 @@ impl Measures {
         for (table, title) in [("forward", "Convolutions, forward"), ("dx", "dx"), ("dW", "dW")] {
             self.convolutions(&mut text, table, title)?;
         }
+        self.hopper(&mut text)?;
         self.ladder(&mut text)?;
         self.memory(&mut text)?;
         self.steps(&mut text)?;
@@ -121,6 +122,37 @@ impl Measures {
                 Some([seconds, work]) => writeln!(text, "| {:.1} |", work / seconds / 1e12)?,
                 None => writeln!(text, "| |")?,
             }
+        }
+        Ok(())
+    }
+
+    /// Where it was measured on a Hopper: its own kernels beside those of every device.
+    fn hopper(&self, text: &mut String) -> std::fmt::Result {
+        if self.lines_of("hopper").next().is_none() {
+            return Ok(());
+        }
+        writeln!(
+            text,
+            "\n## Hopper's own convolution, bf16\n\nTMA and wgmma beside mma, rounding included. \
+             Small ones are measured too, where mma is chosen.\n"
+        )?;
+        writeln!(
+            text,
+            "| pass, x, kernel | wgmma, µs | TFLOP/s | mma, µs | times as fast |\n\
+             | --- | ---: | ---: | ---: | ---: |"
+        )?;
+        for line in self.lines_of("hopper") {
+            let cell = |column| self.cell("hopper", line, column);
+            let (Some([own, work]), Some([mma, _])) = (cell("wgmma"), cell("mma")) else {
+                continue;
+            };
+            let (speed, times) = (work / own / 1e12, mma / own);
+            writeln!(
+                text,
+                "| {line} | {:.1} | {speed:.1} | {:.1} | {times:.2} |",
+                own * 1e6,
+                mma * 1e6
+            )?;
         }
         Ok(())
     }
@@ -204,6 +236,8 @@ mod tests {
             r#"{"machine": "a GPU", "program": "gradus 0"}"#.to_owned(),
             row("dW", "conv", "bf16", 2e-6, 4e6),
             row("dW", "conv", "cuDNN bf16", 1e-6, 4e6),
+            row("hopper", "dx, conv", "wgmma", 2e-6, 4e6),
+            row("hopper", "dx, conv", "mma", 5e-6, 4e6),
             row("memory", "copy", "bytes", 1.0, 2e9),
             row("memory", "relu", "bytes", 2.0, 3e9),
             row("step", "batch 15, f32", "gradus", 1e-3, 15.0),
@@ -215,6 +249,7 @@ mod tests {
         for part in [
             "gradus 0 on a GPU",
             "| conv | | | 2.0 (50 %) | 2.0 |",
+            "| dx, conv | 2.0 | 2.0 | 5.0 | 2.50 |",
             "| relu | 2 | 75 % |",
             "| batch 15, f32 | 15000 |  | 3000 (5.00×) | |  |",
         ] {

@@ -5,9 +5,12 @@ use super::source::{Source, read};
 use super::table::{self, Row, Table};
 use super::text::{lowered, portable, with_head};
 use super::toolkit::Toolkit;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What ptxas says, as no warning, when it makes Hopper's products wait for each other.
+const SERIALIZED: &str = "wgmma.mma_async instructions are serialized";
 
 /// What became of a source.
 #[derive(Debug)]
@@ -57,6 +60,9 @@ fn one(toolkit: &Toolkit, source: &Source, scratch: &Path) -> Result<Compiled> {
             false => None,
         };
         rows.extend(measured(source, machine, report, listing.as_deref())?);
+        if let Some(line) = report.lines().find(|line| line.contains(SERIALIZED)) {
+            bail!("{line}: nothing but wgmma may touch the sums while products are under way");
+        }
         let warns = report.lines().filter(|line| line.contains("warning"));
         warnings.extend(warns.map(|line| format!("{}, {machine}: {line}", source.path)));
     }

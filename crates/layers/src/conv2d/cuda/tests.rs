@@ -216,29 +216,47 @@ fn tensor_cores_round_to_nearest_and_give_the_same_bits_again() {
 #[test]
 fn every_rung_of_the_ladder_is_the_definition() {
     let Some(gpu) = gpu() else { return };
-    let device = Device::Cuda(gpu.clone());
     let cases = (0..).map(|case| Cases::new("conv2d ladder", case));
     let all = cases.map(|mut cases| (random_geometry(&mut cases), cases));
     for (g, mut cases) in all.filter(|(g, _)| g.groups == 1).take(10) {
-        let arrays = Arrays::random(&g, &mut cases);
-        for rung in Rung::ALL.into_iter().filter(|rung| rung.check(&gpu).is_ok()) {
-            let mut of = arrays.clone();
-            for array in [&mut of.x, &mut of.kernel] {
-                array.mapv_inplace(|v| rounded(v, rung.precision()));
-            }
-            of.bias.fill(0.0);
-            let exact = of.in_f64().by_definition(&g).z;
-            let on_gpu = |shape: Shape, values: &Array4<f32>| {
-                Tensor::from_slice(shape, values.as_slice().unwrap()).on(&device)
-            };
-            let (x, kernel) = (on_gpu(g.x(), &of.x), on_gpu(g.kernel(), &of.kernel));
-            let mut y = Tensor::zeros(Spec::f32(g.y()), &device);
-            ladder::forward(&gpu, rung, &g, [x.gpu(), kernel.gpu()], y.gpu_mut());
-            gpu.synchronize().unwrap();
-            let (y, tolerance) = (y.on(&Device::Cpu), Tolerance::for_reduction(g.taps()));
-            let what = format!("{rung:?} of {g:?}");
-            assert_close(&what, y.slice::<f32>(), exact.as_slice().unwrap(), tolerance);
+        climb(&gpu, &g, &mut cases);
+    }
+    // The last one is for these alone.
+    let explicit = Padding::Explicit([[0, 1], [1, 1]]);
+    for (x, kernel, padding) in [
+        ([1, 9, 11, 64], [3, 3, 64], Padding::Same),
+        ([3, 6, 5, 128], [2, 3, 64], Padding::Valid),
+        ([2, 3, 17, 64], [3, 3, 128], explicit),
+    ] {
+        let g = hopper::tests::geometry(x, kernel, padding);
+        assert!(Rung::Hopper.fits(&g));
+        climb(&gpu, &g, &mut Cases::new("conv2d ladder, last", g.h as u32));
+    }
+}
+
+/// Every rung that is for that convolution and that device.
+fn climb(gpu: &Gpu, g: &Geometry, cases: &mut Cases) {
+    let arrays = Arrays::random(g, cases);
+    let device = Device::Cuda(gpu.clone());
+    for rung in Rung::ALL.into_iter().filter(|rung| rung.fits(g) && rung.check(gpu).is_ok()) {
+        let mut of = arrays.clone();
+        for array in [&mut of.x, &mut of.kernel] {
+            array.mapv_inplace(|v| rounded(v, rung.precision()));
         }
+        of.bias.fill(0.0);
+        let exact = of.in_f64().by_definition(g).z;
+        let on_gpu = |shape: Shape, values: &Array4<f32>| {
+            Tensor::from_slice(shape, values.as_slice().unwrap()).on(&device)
+        };
+        let (x, kernel) = (on_gpu(g.x(), &of.x), on_gpu(g.kernel(), &of.kernel));
+        let mut y = Tensor::zeros(Spec::f32(g.y()), &device);
+        let mut scratch = Tensor::zeros(Spec::f32(Shape::new(&[rung.scratch(g)])), &device);
+        let of = [x.gpu(), kernel.gpu()];
+        ladder::forward(gpu, rung, g, of, scratch.gpu_mut(), y.gpu_mut());
+        gpu.synchronize().unwrap();
+        let (y, tolerance) = (y.on(&Device::Cpu), Tolerance::for_reduction(g.taps()));
+        let what = format!("{rung:?} of {g:?}");
+        assert_close(&what, y.slice::<f32>(), exact.as_slice().unwrap(), tolerance);
     }
 }
 

@@ -1,0 +1,179 @@
+// Convolution with stride 1 for Hopper, in bf16: TMA brings the tiles, wgmma multiplies them.
+//
+// Images are N·H·W·C, so what 128 pixels of y meet at one tap, 64 channels of them, is a box of x: the pixels'
+// own box, moved by the tap. TMA fetches a box in one instruction, lays it in shared memory as wgmma wants an
+// operand, and writes zeros where it leaves the image: no address and no padding is worked out here.
+//
+//   channels -> 64    taps and chunks of channels go by; each step is one box of x and one of the kernel
+//   pixels   |  x     128 = images · rows · columns, powers of two that the host chose
+//
+// A warp of its own produces: it asks for boxes, up to STAGES ahead. Two warpgroups consume, 64 pixels each.
+// Barriers say which stages are full (all bytes are there) and which are empty (all consumers are through).
+// The gradient of x is the same over dz, with the kernel turned, and channels and filters exchanged.
+// target compute_90a
+#include "hopper.cuh"
+#include "matmul.cuh"
+
+// As in cuda/hopper.rs.
+#define PIXELS 128
+#define CHANNELS 64
+#define CONSUMERS 256
+
+// What is made, n·p·q pixels of so many filters; of what, channels seen through rows·columns taps; and the
+// box of 2^(down + across) pixels of an image and so many images that 128 pixels are.
+struct Boxes {
+    int n, p, q, filters, channels, rows, columns, before_down, before_across;
+    int down, across, tiles_down, tiles_across, tiles_of_filters;
+};
+
+// The first image, row, column and filter of a block's tile. Neighbouring blocks share a box of x.
+struct Corner {
+    int n, p, q, k;
+
+    __device__ Corner(const Boxes& g, int filters_of_tile) {
+        int tile = (int)blockIdx.x / g.tiles_of_filters;
+        k = ((int)blockIdx.x - tile * g.tiles_of_filters) * filters_of_tile;
+        q = tile % g.tiles_across << g.across, tile /= g.tiles_across;
+        p = tile % g.tiles_down << g.down, tile /= g.tiles_down;
+        n = tile * (PIXELS >> (g.down + g.across));
+    }
+};
+
+// Stages of a box of x and a box of the kernel each, and behind them their barriers.
+template <int FILTERS_, int STAGES_> struct Ring {
+    static constexpr int FILTERS = FILTERS_, STAGES = STAGES_;
+    static constexpr int X = PIXELS * CHANNELS, KERNEL = FILTERS * CHANNELS, STAGE = X + KERNEL;
+    static constexpr unsigned BYTES = STAGE * sizeof(bf16_bits);
+
+    bf16_bits* boxes;
+    tc::Barrier* barriers;
+    int stage;
+    unsigned phase; // of the stage's barriers: how often the ring was gone round, by twos
+
+    __device__ Ring() : boxes(dynamic_shared<bf16_bits>()), stage(0), phase(0) { barriers = (tc::Barrier*)(boxes + STAGES * STAGE); }
+    __device__ tc::Barrier* full() const { return barriers + stage; }
+    __device__ tc::Barrier* empty() const { return barriers + STAGES + stage; }
+    __device__ bf16_bits* box_of_x() const { return boxes + stage * STAGE; }
+    __device__ bf16_bits* box_of_kernel() const { return boxes + stage * STAGE + X; }
+    __device__ void next() {
+        if (++stage == STAGES) stage = 0, phase ^= 1;
+    }
+    // By one thread, before the others go near it.
+    __device__ void open() const {
+        if (tc::shared_address(boxes) % 1024) __trap(); // the swizzle would be another
+        for (int i = 0; i < STAGES; ++i) {
+            tc::barrier_init(barriers + i, 1);
+            tc::barrier_init(barriers + STAGES + i, CONSUMERS / 32);
+        }
+        tc::fence_async_shared();
+    }
+};
+
+// Asks for the boxes of all steps. One thread.
+template <class R>
+__device__ __forceinline__ void produce(R ring, const Boxes& g, const Corner& at, const TensorMap* x, const TensorMap* kernel) {
+    for (int r = 0; r < g.rows; ++r)
+        for (int s = 0; s < g.columns; ++s)
+            for (int c = 0; c < g.channels; c += CHANNELS) {
+                tc::barrier_wait(ring.empty(), ring.phase ^ 1); // the first time round nobody has to be awaited
+                tc::barrier_expect(ring.full(), R::BYTES);
+                tc::tma_load_4d(ring.box_of_x(), x, ring.full(), c, at.q + s - g.before_across, at.p + r - g.before_down, at.n);
+                tc::tma_load_2d(ring.box_of_kernel(), kernel, ring.full(), c, (r * g.columns + s) * g.filters + at.k);
+                ring.next();
+            }
+}
+
+// Adds up the products of all steps. A warpgroup, its own 64 pixels by all filters of the tile.
+template <class R> __device__ __forceinline__ void consume(R ring, int steps, float (&sums)[R::FILTERS / 2]) {
+    const int mine = threadIdx.x / 128 * 64 * CHANNELS;
+    tc::Barrier* read = nullptr; // of the stage whose products may still be under way
+    tc::wgmma_hold(sums);
+    for (int step = 0; step < steps; ++step) {
+        tc::barrier_wait(ring.full(), ring.phase);
+        tc::wgmma_fence();
+#pragma unroll
+        for (int c = 0; c < CHANNELS; c += 16)
+            tc::wgmma_k16_bf16(sums, tc::descriptor_k128(ring.box_of_x() + mine + c), tc::descriptor_k128(ring.box_of_kernel() + c));
+        tc::wgmma_commit();
+        tc::wgmma_wait<1>(); // all products but this step's are done
+        __syncwarp();
+        if (read && threadIdx.x % 32 == 0) tc::barrier_arrive(read);
+        read = ring.empty();
+        ring.next();
+    }
+    tc::wgmma_wait<0>();
+    tc::wgmma_hold(sums);
+}
+
+// Writes what of the tile is in y.
+template <int FILTERS>
+__device__ __forceinline__ void put(const Boxes& g, const Corner& at, const float (&sums)[FILTERS / 2], const Epilogue& epilogue, float* y) {
+    const int lane = threadIdx.x % 32, wide = at.k + lane % 4 * 2;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const int pixel = threadIdx.x / 32 * 16 + lane / 4 + 8 * half;
+        const int q = at.q + (pixel & ((1 << g.across) - 1)), p = at.p + (pixel >> g.across & ((1 << g.down) - 1));
+        const int n = at.n + (pixel >> (g.across + g.down));
+        if (n >= g.n || p >= g.p || q >= g.q) continue;
+        float* to = y + (((size_t)n * g.p + p) * g.q + q) * g.filters;
+#pragma unroll
+        for (int j = 0; j < FILTERS / 8; ++j) {
+            const int k = wide + 8 * j;
+            *(float2*)(to + k) = make_float2(epilogue(sums[4 * j + 2 * half], k), epilogue(sums[4 * j + 2 * half + 1], k + 1));
+        }
+    }
+}
+
+template <int FILTERS, int STAGES>
+__device__ __forceinline__ void convolve(const Boxes& g, const TensorMap* x, const TensorMap* kernel, const Epilogue& epilogue, float* y) {
+    Ring<FILTERS, STAGES> ring;
+    if (threadIdx.x == 0) ring.open();
+    __syncthreads();
+    const Corner at(g, FILTERS);
+    if (threadIdx.x >= CONSUMERS) {
+        if (threadIdx.x == CONSUMERS) produce(ring, g, at, x, kernel);
+        return;
+    }
+    float sums[FILTERS / 2] = {};
+    consume(ring, g.rows * g.columns * (g.channels / CHANNELS), sums);
+    put<FILTERS>(g, at, sums, epilogue, y);
+}
+
+// Two blocks share a processor: one's boxes come while the other begins or ends.
+extern "C" __global__ void __launch_bounds__(288, 2)
+conv2d_hopper_64(const Boxes g, const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap kernel,
+                 const float* __restrict__ bias, int relu, float* __restrict__ y) {
+    convolve<64, 4>(g, &x, &kernel, Epilogue{bias, relu}, y);
+}
+extern "C" __global__ void __launch_bounds__(288, 2)
+conv2d_hopper_128(const Boxes g, const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap kernel,
+                  const float* __restrict__ bias, int relu, float* __restrict__ y) {
+    convolve<128, 3>(g, &x, &kernel, Epilogue{bias, relu}, y);
+}
+
+__device__ __forceinline__ void round_quad(const float* from, bf16_bits* to, size_t from_quad, size_t to_quad) {
+    const float4 v = ((const float4*)from)[from_quad];
+    ((uint2*)to)[to_quad] = make_uint2(tc::round_bf16(v.x, v.y), tc::round_bf16(v.z, v.w));
+}
+
+// To bf16, to nearest. Pieces of so many quads come in the opposite order: taps of a kernel, turned. Images
+// are one piece.
+extern "C" __global__ void __launch_bounds__(256)
+conv2d_hopper_round(const float* __restrict__ from, bf16_bits* __restrict__ to, int pieces, unsigned long long quads) {
+    for (size_t i = grid_thread(); i < pieces * quads; i += grid_threads()) {
+        const size_t piece = i / quads, rest = i - piece * quads;
+        round_quad(from, to, (pieces - 1 - piece) * quads + rest, i);
+    }
+}
+
+// The same of a kernel: taps of channels by filters become taps of filters by channels. Blocks count 32
+// channels, 32 filters, taps.
+extern "C" __global__ void __launch_bounds__(256)
+conv2d_hopper_round_kernel(const float* __restrict__ from, bf16_bits* __restrict__ to, int channels, int filters) {
+    __shared__ bf16_bits tile[32][34]; // neighbours in a row and in a column lie in different banks
+    const int lane = threadIdx.x % 32, c = blockIdx.x * 32, k = blockIdx.y * 32;
+    const size_t tap = (size_t)blockIdx.z * channels * filters;
+    for (int i = threadIdx.x / 32; i < 32; i += 8) tile[i][lane] = f32_to_bf16(from[tap + (size_t)(c + i) * filters + k + lane]);
+    __syncthreads();
+    for (int i = threadIdx.x / 32; i < 32; i += 8) to[tap + (size_t)(k + i) * channels + c + lane] = tile[lane][i];
+}
