@@ -1,6 +1,6 @@
 //! What one task of the backward pass does: the rows of the kernel that are its own, strip by strip.
 
-use super::tile::{ROWS, outer_products, put};
+use super::tile::{ROWS, VECTORS, outer_products};
 use super::{Cut, GROUP, SAMPLES};
 use gradus_tensor::TileUpdate;
 use gradus_tensor::simd::{V, prefetch};
@@ -36,7 +36,7 @@ gradus_tensor::vectorize! {
         first: usize,
         batch: Batch<'_>,
         dkernel: &mut [f32],
-    ) = weight_widest;
+    ) = weight_body;
 
     /// dx and then the update of the inputs from `first` on, whose rows are `kernel`. No dx where
     /// its place is empty.
@@ -47,7 +47,7 @@ gradus_tensor::vectorize! {
         kernel: &mut [f32],
         dx: &mut [f32],
         update: &dyn TileUpdate,
-    ) = update_widest;
+    ) = update_body;
 }
 
 #[inline(always)]
@@ -76,14 +76,11 @@ fn input_strip<const L: usize, const FMA: bool>(
     let per_group = GROUP * cut.batch;
     let (group, at) = (strip * ROWS / GROUP, strip * ROWS % GROUP);
     let dx = &mut dx[group * per_group..][..per_group];
-    let mut sample = 0;
-    while L == 16 && cut.padded_batch - sample >= 2 * L {
-        input_tile::<L, FMA, 2>(cut, rows, turned, sample, &mut dx[at..]);
-        sample += 2 * L;
-    }
-    while sample < cut.batch {
-        input_tile::<L, FMA, 1>(cut, rows, turned, sample, &mut dx[at..]);
-        sample += L;
+    for sample in (0..cut.batch).step_by(VECTORS * L) {
+        match cut.batch - sample > L {
+            true => input_tile::<L, FMA, VECTORS>(cut, rows, turned, sample, &mut dx[at..]),
+            false => input_tile::<L, FMA, 1>(cut, rows, turned, sample, &mut dx[at..]),
+        }
     }
 }
 
@@ -110,9 +107,9 @@ fn input_tile<const L: usize, const FMA: bool, const NV: usize>(
         }
         V::load(&turned[j * cut.padded_batch + sample + v * L..])
     };
-    let c = outer_products::<L, FMA, NV>(cut.units, a, b);
     let mut lanes = [[[0.0; L]; NV]; ROWS];
-    put(c, false, lanes.as_flattened_mut().as_flattened_mut(), NV * L);
+    let to = lanes.as_flattened_mut().as_flattened_mut();
+    outer_products::<L, FMA, NV>(cut.units, a, b, false, to, NV * L);
     let samples = dx.chunks_mut(GROUP).skip(sample).take(NV * L);
     for (lane, dx) in samples.enumerate() {
         for (dx, lanes) in dx[..ROWS].iter_mut().zip(&lanes) {
@@ -121,22 +118,8 @@ fn input_tile<const L: usize, const FMA: bool, const NV: usize>(
     }
 }
 
-/// [`weight_body`] with tiles of two vectors where there are 32 registers.
 #[inline(always)]
-fn weight_widest<const L: usize, const FMA: bool>(
-    cut: &Cut,
-    first: usize,
-    batch: Batch<'_>,
-    dkernel: &mut [f32],
-) {
-    match L {
-        16 => weight_body::<L, FMA, 2>(cut, first, batch, dkernel),
-        _ => weight_body::<L, FMA, 1>(cut, first, batch, dkernel),
-    }
-}
-
-#[inline(always)]
-fn weight_body<const L: usize, const FMA: bool, const NV: usize>(
+fn weight_body<const L: usize, const FMA: bool>(
     cut: &Cut,
     first: usize,
     batch: Batch<'_>,
@@ -146,9 +129,9 @@ fn weight_body<const L: usize, const FMA: bool, const NV: usize>(
         let first = first + strip * ROWS;
         let rows = dkernel.len() / cut.units;
         // What does not fill a tile goes by way of a panel.
-        let whole = if rows == ROWS { cut.units - cut.units % (NV * L) } else { 0 };
-        weight_strip::<L, FMA, NV>(cut, first..first + rows, 0..whole, batch, dkernel, cut.units);
-        in_panels::<L, FMA, NV>(cut, first..first + rows, whole, batch, |r, j, panel| {
+        let whole = if rows == ROWS { cut.units - cut.units % (VECTORS * L) } else { 0 };
+        weight_strip::<L, FMA>(cut, first..first + rows, 0..whole, batch, dkernel, cut.units);
+        in_panels::<L, FMA>(cut, first..first + rows, whole, batch, |r, j, panel| {
             dkernel[r * cut.units + j..][..panel.len()].copy_from_slice(panel);
         });
     }
@@ -157,7 +140,7 @@ fn weight_body<const L: usize, const FMA: bool, const NV: usize>(
 /// dW of up to [`ROWS`] inputs, panel by panel of the columns from `from` on: row, first column and
 /// gradients.
 #[inline(always)]
-fn in_panels<const L: usize, const FMA: bool, const NV: usize>(
+fn in_panels<const L: usize, const FMA: bool>(
     cut: &Cut,
     inputs: Range<usize>,
     from: usize,
@@ -168,7 +151,7 @@ fn in_panels<const L: usize, const FMA: bool, const NV: usize>(
     for j in (from..cut.units).step_by(COLUMNS) {
         let columns = j..cut.units.min(j + COLUMNS);
         let (inputs, to) = (inputs.clone(), panel.as_flattened_mut());
-        weight_strip::<L, FMA, NV>(cut, inputs.clone(), columns.clone(), batch, to, COLUMNS);
+        weight_strip::<L, FMA>(cut, inputs.clone(), columns.clone(), batch, to, COLUMNS);
         for (r, row) in panel.iter().enumerate().take(inputs.len()) {
             each(r, j, &row[..columns.len()]);
         }
@@ -178,7 +161,7 @@ fn in_panels<const L: usize, const FMA: bool, const NV: usize>(
 /// dW of up to [`ROWS`] inputs and some columns, to rows that are `pitch` apart and have room for
 /// whole tiles.
 #[inline(always)]
-fn weight_strip<const L: usize, const FMA: bool, const NV: usize>(
+fn weight_strip<const L: usize, const FMA: bool>(
     cut: &Cut,
     inputs: Range<usize>,
     columns: Range<usize>,
@@ -198,32 +181,16 @@ fn weight_strip<const L: usize, const FMA: bool, const NV: usize>(
         }
         let panel = &panel[..samples.len()];
         let rows = &batch.padded[samples.start * cut.pitch..samples.end * cut.pitch];
-        for j in columns.clone().step_by(NV * L) {
+        for j in columns.clone().step_by(VECTORS * L) {
             let b = |k, v| V::load(&rows[k * cut.pitch + j + v * L..]);
-            let c = outer_products::<L, FMA, NV>(samples.len(), |k, r| panel[k][r], b);
-            put(c, add, &mut to[j - columns.start..], pitch);
+            let (a, to) = (|k: usize, r: usize| panel[k][r], &mut to[j - columns.start..]);
+            outer_products::<L, FMA, VECTORS>(samples.len(), a, b, add, to, pitch);
         }
     }
 }
 
-/// [`update_body`] with tiles of two vectors where there are 32 registers.
 #[inline(always)]
-fn update_widest<const L: usize, const FMA: bool>(
-    cut: &Cut,
-    first: usize,
-    batch: Batch<'_>,
-    kernel: &mut [f32],
-    dx: &mut [f32],
-    update: &dyn TileUpdate,
-) {
-    match L {
-        16 => update_body::<L, FMA, 2>(cut, first, batch, kernel, dx, update),
-        _ => update_body::<L, FMA, 1>(cut, first, batch, kernel, dx, update),
-    }
-}
-
-#[inline(always)]
-fn update_body<const L: usize, const FMA: bool, const NV: usize>(
+fn update_body<const L: usize, const FMA: bool>(
     cut: &Cut,
     first: usize,
     batch: Batch<'_>,
@@ -237,7 +204,7 @@ fn update_body<const L: usize, const FMA: bool, const NV: usize>(
         if !dx.is_empty() {
             input_strip::<L, FMA>(cut, values, batch.turned, strip, dx);
         }
-        in_panels::<L, FMA, NV>(cut, first..first + rows, 0, batch, |r, j, grads| {
+        in_panels::<L, FMA>(cut, first..first + rows, 0, batch, |r, j, grads| {
             let (at, number) = (r * cut.units + j, (first + r) * cut.units + j);
             update.prefetch(number + ROWS * cut.units, grads.len());
             // SAFETY: tasks have rows apart, and each of them makes one call at a time.

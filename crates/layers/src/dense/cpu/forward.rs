@@ -1,12 +1,12 @@
 //! What one task of y = x W does: the partial sums of one span of inputs for one block of samples.
 
-use super::tile::{ROWS, outer_products, put};
+use super::tile::{ROWS, VECTORS, outer_products};
 use super::{Cut, DEPTH, LANES, SAMPLES};
 use gradus_tensor::simd::{V, prefetch};
 use std::ops::Range;
 
 /// Columns of the widest tile.
-const WIDEST: usize = 2 * LANES;
+const WIDEST: usize = VECTORS * LANES;
 
 /// A block of x as the aₖ of its tiles, strip after strip of [`ROWS`] samples: 16 KB.
 type Panel = [[f32; ROWS]; SAMPLES * DEPTH / ROWS];
@@ -20,27 +20,11 @@ gradus_tensor::vectorize! {
         x: &[f32],
         kernel: &[f32],
         sums: &mut [f32],
-    ) = widest;
-}
-
-/// [`body`] with tiles of two vectors where there are 32 registers.
-#[inline(always)]
-fn widest<const L: usize, const FMA: bool>(
-    cut: &Cut,
-    span: usize,
-    samples: Range<usize>,
-    x: &[f32],
-    kernel: &[f32],
-    sums: &mut [f32],
-) {
-    match L {
-        16 => body::<L, FMA, 2>(cut, span, samples, x, kernel, sums),
-        _ => body::<L, FMA, 1>(cut, span, samples, x, kernel, sums),
-    }
+    ) = body;
 }
 
 #[inline(always)]
-fn body<const L: usize, const FMA: bool, const NV: usize>(
+fn body<const L: usize, const FMA: bool>(
     cut: &Cut,
     span: usize,
     samples: Range<usize>,
@@ -63,9 +47,9 @@ fn body<const L: usize, const FMA: bool, const NV: usize>(
         let rows = &kernel[first * cut.units..(first + depth) * cut.units];
         // While a block is worked on, the next one is fetched, as much of it with each step.
         let mut ahead = rows.as_ptr_range().end;
-        for j in (0..cut.units).step_by(NV * L) {
+        for j in (0..cut.units).step_by(VECTORS * L) {
             // The last columns may not fill their vectors: they are copied to where they do.
-            let (rows, pitch) = if cut.units - j >= NV * L {
+            let (rows, pitch) = if cut.units - j >= VECTORS * L {
                 (&rows[j..], cut.units)
             } else {
                 for (end, row) in ends.iter_mut().zip(rows.chunks_exact(cut.units)) {
@@ -77,13 +61,13 @@ fn body<const L: usize, const FMA: bool, const NV: usize>(
             for (strip, sums) in strips {
                 let strip = &strip[..depth];
                 let b = |k, v| {
-                    prefetch(ahead.wrapping_add(k * NV * L + v * L));
+                    prefetch(ahead.wrapping_add(k * VECTORS * L + v * L));
                     V::load(&rows[k * pitch + v * L..])
                 };
-                let c = outer_products::<L, FMA, NV>(depth, |k, r| strip[k][r], b);
-                put(c, true, &mut sums[j..], cut.pitch);
+                let (a, to) = (|k: usize, r: usize| strip[k][r], &mut sums[j..]);
+                outer_products::<L, FMA, VECTORS>(depth, a, b, true, to, cut.pitch);
             }
-            ahead = ahead.wrapping_add(depth * NV * L);
+            ahead = ahead.wrapping_add(depth * VECTORS * L);
         }
     }
 }
