@@ -83,8 +83,7 @@ impl Winograd {
     /// Tiles of a task that takes rows of tiles of one image, or whole images.
     fn rows_of_task(&self) -> usize {
         let [down, across] = self.tiles.grid();
-        let per_tile = PRODUCTS * (self.tiles.channels + GROUP);
-        let most = (self.tiles.count() / TASKS).clamp(FEWEST, (DESK / per_tile).max(FEWEST));
+        let most = (self.tiles.count() / TASKS).clamp(FEWEST, most_tiles(self.tiles.channels));
         match most / (down * across) {
             0 => down.div_ceil((down * across).div_ceil(most)),
             images => images.min(self.tiles.images) * down,
@@ -194,6 +193,11 @@ impl Winograd {
             transform_output(isa, &self.tiles, tiles.clone(), products, &to, out);
         }
     }
+}
+
+/// The most tiles whose inputs and products a desk holds at once; but not fewer than make a task.
+fn most_tiles(channels: usize) -> usize {
+    (DESK / (PRODUCTS * (channels + GROUP))).max(FEWEST)
 }
 
 /// Floats from one of 36 matrices of `rows`·`columns` to the next.

@@ -8,7 +8,7 @@ use super::super::super::Geometry;
 use super::super::microkernel::{Block, Gradient, Taps, outer, part};
 use super::block::{Tiles, transform_gradient, transform_input};
 use super::transform::{FilterGradient, Grid, INPUTS, PRODUCTS, TAPS, Transform};
-use super::{DESK, FEWEST, GROUP, LINE, pitch};
+use super::{GROUP, LINE, most_tiles, pitch};
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Pool};
 use std::ops::Range;
@@ -33,13 +33,8 @@ impl Gradients {
     pub(in super::super) fn new(g: &Geometry) -> Self {
         let tiles = Tiles::forward(g);
         let chunk = tiles.count().div_ceil(CHUNKS).max(1);
-        let block = chunk.div_ceil(chunk.div_ceil(Self::most(g.c)));
+        let block = chunk.div_ceil(chunk.div_ceil(most_tiles(g.c)));
         Self { tiles, filters: g.k, chunk, block }
-    }
-
-    /// The most tiles of a block.
-    fn most(channels: usize) -> usize {
-        (DESK / (PRODUCTS * (channels + GROUP))).max(FEWEST)
     }
 
     fn groups(&self) -> usize {
@@ -65,7 +60,7 @@ impl Gradients {
     /// gradients at the 36 points.
     pub(in super::super) fn desk(&self) -> usize {
         let c = self.tiles.channels;
-        let block = self.chunk.min(Self::most(c));
+        let block = self.chunk.min(most_tiles(c));
         self.table() + PRODUCTS * (pitch(block, c) + pitch(block, GROUP))
     }
 
