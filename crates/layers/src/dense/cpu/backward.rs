@@ -9,6 +9,11 @@ use std::ops::Range;
 /// Columns of a panel, of which a strip's gradient is 8 KB.
 const COLUMNS: usize = 256;
 
+/// A strip's gradient for some columns.
+type Panel = [[f32; COLUMNS]; ROWS];
+/// x of some samples at the inputs of a strip: the aₖ of its tiles.
+type Columns = [[f32; ROWS]; SAMPLES];
+
 /// What a task reads of the batch.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'a> {
@@ -125,13 +130,17 @@ fn weight_body<const L: usize, const FMA: bool>(
     batch: Batch<'_>,
     dkernel: &mut [f32],
 ) {
+    // PERF: zeros are written once for a task and not for a strip.
+    let (mut x, mut panel): (Columns, Panel) = ([[0.0; _]; _], [[0.0; _]; _]);
     for (strip, dkernel) in dkernel.chunks_mut(ROWS * cut.units).enumerate() {
         let first = first + strip * ROWS;
         let rows = dkernel.len() / cut.units;
         // What does not fill a tile goes by way of a panel.
         let whole = if rows == ROWS { cut.units - cut.units % (VECTORS * L) } else { 0 };
-        weight_strip::<L, FMA>(cut, first..first + rows, 0..whole, batch, dkernel, cut.units);
-        in_panels::<L, FMA>(cut, first..first + rows, whole, batch, |r, j, panel| {
+        let inputs = first..first + rows;
+        weight_strip::<L, FMA>(cut, &inputs, 0..whole, batch, &mut x, dkernel, cut.units);
+        let rooms = (&mut x, &mut panel);
+        in_panels::<L, FMA>(cut, &inputs, whole, batch, rooms, |r, j, panel| {
             dkernel[r * cut.units + j..][..panel.len()].copy_from_slice(panel);
         });
     }
@@ -142,16 +151,16 @@ fn weight_body<const L: usize, const FMA: bool>(
 #[inline(always)]
 fn in_panels<const L: usize, const FMA: bool>(
     cut: &Cut,
-    inputs: Range<usize>,
+    inputs: &Range<usize>,
     from: usize,
     batch: Batch<'_>,
+    (x, panel): (&mut Columns, &mut Panel),
     mut each: impl FnMut(usize, usize, &[f32]),
 ) {
-    let mut panel = [[0.0; COLUMNS]; ROWS];
     for j in (from..cut.units).step_by(COLUMNS) {
         let columns = j..cut.units.min(j + COLUMNS);
-        let (inputs, to) = (inputs.clone(), panel.as_flattened_mut());
-        weight_strip::<L, FMA>(cut, inputs.clone(), columns.clone(), batch, to, COLUMNS);
+        let to = panel.as_flattened_mut();
+        weight_strip::<L, FMA>(cut, inputs, columns.clone(), batch, x, to, COLUMNS);
         for (r, row) in panel.iter().enumerate().take(inputs.len()) {
             each(r, j, &row[..columns.len()]);
         }
@@ -163,27 +172,31 @@ fn in_panels<const L: usize, const FMA: bool>(
 #[inline(always)]
 fn weight_strip<const L: usize, const FMA: bool>(
     cut: &Cut,
-    inputs: Range<usize>,
+    inputs: &Range<usize>,
     columns: Range<usize>,
     batch: Batch<'_>,
+    x: &mut Columns,
     to: &mut [f32],
     pitch: usize,
 ) {
     if columns.is_empty() {
         return;
     }
-    let mut panel = [[0.0; ROWS]; SAMPLES];
     for block in 0..cut.blocks() {
         let (samples, add) = (cut.block(block), block > 0);
-        for (column, sample) in panel.iter_mut().zip(samples.clone()) {
+        for (column, sample) in x.iter_mut().zip(samples.clone()) {
             let x = &batch.x[sample * cut.inputs..][inputs.clone()];
-            column.iter_mut().zip(x).for_each(|(column, x)| *column = *x);
+            match x.as_array() {
+                // PERF: one vector, and no call to copy a few numbers.
+                Some(x) => *column = *x,
+                None => column[..x.len()].copy_from_slice(x),
+            }
         }
-        let panel = &panel[..samples.len()];
+        let x = &x[..samples.len()];
         let rows = &batch.padded[samples.start * cut.pitch..samples.end * cut.pitch];
         for j in columns.clone().step_by(VECTORS * L) {
             let b = |k, v| V::load(&rows[k * cut.pitch + j + v * L..]);
-            let (a, to) = (|k: usize, r: usize| panel[k][r], &mut to[j - columns.start..]);
+            let (a, to) = (|k: usize, r: usize| x[k][r], &mut to[j - columns.start..]);
             outer_products::<L, FMA, VECTORS>(samples.len(), a, b, add, to, pitch);
         }
     }
@@ -198,13 +211,15 @@ fn update_body<const L: usize, const FMA: bool>(
     dx: &mut [f32],
     update: &dyn TileUpdate,
 ) {
+    let (mut x, mut panel): (Columns, Panel) = ([[0.0; _]; _], [[0.0; _]; _]);
     for (strip, values) in kernel.chunks_mut(ROWS * cut.units).enumerate() {
         let first = first + strip * ROWS;
         let rows = values.len() / cut.units;
         if !dx.is_empty() {
             input_strip::<L, FMA>(cut, values, batch.turned, strip, dx);
         }
-        in_panels::<L, FMA>(cut, first..first + rows, 0, batch, |r, j, grads| {
+        let rooms = (&mut x, &mut panel);
+        in_panels::<L, FMA>(cut, &(first..first + rows), 0, batch, rooms, |r, j, grads| {
             let (at, number) = (r * cut.units + j, (first + r) * cut.units + j);
             update.prefetch(number + ROWS * cut.units, grads.len());
             // SAFETY: tasks have rows apart, and each of them makes one call at a time.
