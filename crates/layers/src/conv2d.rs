@@ -261,7 +261,7 @@ impl Conv2D {
         self
     }
 
-    fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
+    pub(crate) fn geometry(&self, x: Shape) -> Result<Geometry, ShapeError> {
         let Options {
             filters, kernel_size: [r, s], strides, padding, dilation_rate, groups, ..
         } = self.options;
@@ -348,8 +348,20 @@ impl Conv2D {
 
     /// Where the gradient of the bias goes, if it is asked for.
     pub(crate) fn bias_gradient(&mut self) -> Option<&mut Tensor> {
-        let Param { grad, frozen, .. } = &mut self.bias;
-        (!grad.is_empty() && !*frozen).then_some(grad)
+        gradient_of(&mut self.bias)
+    }
+
+    /// The geometry and the gradients of kernel and bias (if it is asked for), where the kernel's
+    /// can be had from a dz that is made row by row.
+    pub(crate) fn gradients_by_rows(
+        &mut self,
+        exact: bool,
+        x: &Tensor,
+    ) -> Option<(Geometry, &mut Tensor, Option<&mut Tensor>)> {
+        let g = self.planned(x);
+        let Self { kernel, bias, .. } = self;
+        let wanted = !kernel.frozen && cpu::takes_rows(exact, &g);
+        wanted.then(|| (g, &mut kernel.grad, gradient_of(bias)))
     }
 
     /// dkernel, and dx where it is asked for, from dz.
@@ -384,6 +396,12 @@ impl Conv2D {
             }
         }
     }
+}
+
+/// Where the gradient of a bias goes, if there is one and it is asked for.
+fn gradient_of(bias: &mut Param) -> Option<&mut Tensor> {
+    let Param { grad, frozen, .. } = bias;
+    (!grad.is_empty() && !*frozen).then_some(grad)
 }
 
 weight_options! { Conv2D }

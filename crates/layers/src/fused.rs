@@ -12,7 +12,8 @@
 //!              the masks) never exists
 //! Backward     dz takes the place of the convolution's output: dy behind dropout at the winner and
 //!              0 elsewhere, through the normalization, through relu, summed for the bias, in one
-//!              pass
+//!              pass. In a first layer, where nobody wants dx, dz is made line by line for the
+//!              kernel's gradient and never exists
 //! Cost         passes over an array as large as the convolution's output: 4 forward instead of 6,
 //!              5 backward instead of 12. Such passes are bound by memory, and in the tutorial's
 //!              network that array has 31 MB
@@ -38,7 +39,7 @@ use crate::{
 use cpu::Passes;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Context, Device, Shape, Spec, Tensor, Workspace};
+use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
 use std::any::Any;
 
 /// The layers, borrowed to be read.
@@ -151,6 +152,7 @@ pub(crate) fn plan(chain: &[Box<dyn Layer>], x: Spec, mode: Mode) -> Option<Plan
     layers.normalization.output_shape(g.x()).ok()?;
     let rows = g.n * g.h * g.w;
     let scratch = cpu::scratch(&g).max(batch_normalization::cpu::scratch(rows, g.c));
+    let scratch = scratch.max(cpu::scratch_of_kernel(&g, &layers.conv.geometry(x.shape).ok()?));
     let own = Plan::new(Spec::f32(g.y())).with_scratch(scratch.max(conv.scratch));
     let own = own.with_gpu_scratch(cuda::scratch(&g).max(conv.gpu_scratch));
     let statistic = Slot::fixed(Spec::f32(Shape::new(&[g.c])));
@@ -235,27 +237,31 @@ pub(crate) fn backward(
     let (first, others) = chain.split_at_mut(1);
     let conv = as_layer_mut::<Conv2D>(&mut first[0]);
     let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
-    let (dbias, of) = (conv.bias_gradient(), (&g, factor, relu));
+    let of = (&g, factor, relu);
     match &cx.device {
-        Device::Cpu => backward_here(&mut cx.workspace, of, normalization, dy, dbias, saved),
+        Device::Cpu => {
+            backward_here(cx, of, (conv, normalization), [x, dy], dx, saved);
+        }
         Device::Cuda(gpu) => {
+            let dbias = conv.bias_gradient();
             let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
             backward_there((gpu, scratch), of, normalization, dy, dbias, saved);
+            let [z, ..] = saved.slots::<8>();
+            conv.backward_kernel_and_input(cx, x, z, dx);
         }
     }
-    let [z, ..] = saved.slots::<8>();
-    conv.backward_kernel_and_input(cx, x, z, dx);
 }
 
-/// On the CPU: dz in the place of z, and the gradients of gamma, beta and the bias.
+/// On the CPU: all gradients, and dz in the place of z, unless the kernel's gradient alone wants it.
 fn backward_here(
-    ws: &mut Workspace,
+    cx: &mut Context,
     (g, factor, relu): (&Geometry, f32, bool),
-    normalization: &mut BatchNormalization,
-    dy: &Tensor,
-    dbias: Option<&mut Tensor>,
+    (conv, normalization): (&mut Conv2D, &mut BatchNormalization),
+    [x, dy]: [&Tensor; 2],
+    dx: Option<&mut Tensor>,
     saved: &mut Saved,
 ) {
+    let ws = &mut cx.workspace;
     let [z, won, codes, mean, rest, variance, dgamma, dbeta] = saved.slots();
     let (dy, codes) = (dy.slice(), codes.slice());
     let n = normalization.of_training([mean, rest, variance]);
@@ -269,8 +275,19 @@ fn backward_here(
         let sums = [&mut *sum_x_hat, &mut *sum];
         passes.backward_parameters(ws, [won.slice(), dy], codes, sums);
     }
-    let dbias = dbias.map(|dbias| dbias.slice_mut());
-    passes.backward_input(ws, dy, codes, [sum_x_hat, sum], z.slice_mut(), dbias);
+    let sums = [&*sum_x_hat, &*sum];
+    match conv.gradients_by_rows(ws.exact, x) {
+        Some((of_conv, dkernel, dbias)) if dx.is_none() => {
+            let of_conv = (&of_conv, x.view(), dkernel.view_mut());
+            let dbias = dbias.map(|dbias| dbias.slice_mut());
+            passes.backward_kernel(ws, (dy, codes), sums, z.slice(), of_conv, dbias);
+        }
+        _ => {
+            let dbias = conv.bias_gradient().map(|dbias| dbias.slice_mut());
+            passes.backward_input(ws, dy, codes, sums, z.slice_mut(), dbias);
+            conv.backward_kernel_and_input(cx, x, z, dx);
+        }
+    }
     if !normalization.is_frozen() {
         normalization.take_gradients([dgamma, dbeta]);
     }

@@ -20,7 +20,8 @@ use gradus_tensor::ndarray::{ArrayView1, ArrayView4, ArrayViewMut1, ArrayViewMut
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{Chunks, Pool, Workspace};
 use sweep::{Sweep, pack_backward, pack_forward};
-use weight::Cut;
+pub(crate) use weight::Rows;
+use weight::{Cut, Lying};
 use winograd::{Gradients, Winograd};
 
 /// What happens to z before it is written.
@@ -60,7 +61,7 @@ impl Moments<'_> {
 pub fn scratch(g: &Geometry) -> usize {
     let direct = || {
         let sweeps = Sweep::forward(g).scratch().max(Sweep::backward(g).scratch());
-        sweeps.max(Cut::new(g).scratch())
+        sweeps.max(Cut::new(g).scratch(0, 0))
     };
     let passes = match Algorithm::pick(g) {
         Algorithm::Direct => direct(),
@@ -147,6 +148,33 @@ pub fn backward_weight(
     Engine::new(Isa::detect(), ws, g).backward_weight(x, dz, dkernel);
 }
 
+/// Whether [`backward_weight_of_rows`] asks for each row of dz once: where another algorithm is
+/// at work, dz has to lie there.
+pub(crate) fn takes_rows(exact: bool, g: &Geometry) -> bool {
+    Algorithm::at_work(exact, g) == Algorithm::Direct && Cut::new(g).asks_once()
+}
+
+/// Floats of scratch that [`backward_weight_of_rows`] takes; 0 where it is not to be had.
+pub(crate) fn scratch_of_rows(g: &Geometry, sums: usize) -> usize {
+    // Exactness may be asked for at any time.
+    if takes_rows(true, g) { Cut::new(g).scratch(g.q * g.k, sums) } else { 0 }
+}
+
+/// dkernel from x and a dz whose rows are made on the way; and what was summed over these, for each
+/// piece of the work.
+pub(crate) fn backward_weight_of_rows<'s>(
+    (pool, scratch): (&Pool, &'s mut [f32]),
+    g: &Geometry,
+    x: ArrayView4<'_, f32>,
+    dz: &dyn Rows,
+    mut dkernel: ArrayViewMut4<'_, f32>,
+) -> std::slice::ChunksExact<'s, f32> {
+    assert_eq!([x.shape(), dkernel.shape()], [g.x().dims(), g.kernel().dims()], "x, dkernel");
+    let x = x.as_slice().expect(CONTIGUOUS);
+    let dkernel = dkernel.as_slice_mut().expect(CONTIGUOUS);
+    Cut::new(g).run((Isa::detect(), pool, scratch), x, dz, dkernel)
+}
+
 /// dbias from dz.
 ///
 /// # Panics
@@ -208,6 +236,10 @@ impl Algorithm {
         }
     }
 
+    fn at_work(exact: bool, g: &Geometry) -> Self {
+        if exact { Self::pick_exact(g) } else { Self::pick(g) }
+    }
+
     /// The one that is picked where only the plain order of sums will do.
     #[must_use]
     pub fn pick_exact(g: &Geometry) -> Self {
@@ -232,7 +264,7 @@ impl<'a> Engine<'a> {
     }
 
     fn algorithm(&self) -> Algorithm {
-        if self.exact { Algorithm::pick_exact(self.g) } else { Algorithm::pick(self.g) }
+        Algorithm::at_work(self.exact, self.g)
     }
 
     pub(super) fn forward(
@@ -334,7 +366,10 @@ impl<'a> Engine<'a> {
     fn backward_weight_slices(&mut self, x: &[f32], dz: &[f32], dkernel: &mut [f32]) {
         let (g, isa, pool) = (self.g, self.isa, self.pool);
         match self.algorithm() {
-            Algorithm::Direct => Cut::new(g).run((isa, pool, self.scratch), x, dz, dkernel),
+            Algorithm::Direct => {
+                let dz = Lying(dz, g.q * g.k);
+                let _ = Cut::new(g).run((isa, pool, self.scratch), x, &dz, dkernel);
+            }
             Algorithm::Winograd => {
                 let means = (isa, pool, &mut *self.scratch, &mut *self.desks);
                 Gradients::new(g).run(means, x, dz, dkernel);

@@ -6,13 +6,15 @@ use crate::dropout::Draw;
 use crate::max_pooling2d::Geometry;
 use crate::{
     Activation, BatchNormalization, Conv2D, Dropout, Layer, MaxPooling2D, Mode, Padding, Saved,
-    Sequential,
+    Sequential, conv2d,
 };
+use gradus_tensor::ndarray::Array4;
 use gradus_tensor::simd::Isa;
 use gradus_tensor::{
     Context, Device, Field, Fields, Path, Shape, Spec, StepScalars, Tensor, Workspace,
 };
 use gradus_testing::{Cases, Tolerance, assert_close};
+use std::any::Any;
 
 /// What one step and one inference leave behind.
 struct Traces {
@@ -45,6 +47,11 @@ impl Trial {
 
     /// For a batch of `n`, with memory that was planned for the whole shape.
     fn run(&mut self, fused: bool, n: usize) -> Traces {
+        self.run_to(fused, n, true)
+    }
+
+    /// The same, and whether somebody wants dx.
+    fn run_to(&mut self, fused: bool, n: usize, wants_dx: bool) -> Traces {
         let Self { chain, cx, shape } = self;
         let (shape, device) = (*shape, cx.device.clone());
         let mut cases = Cases::new("fused numbers", 0);
@@ -71,7 +78,7 @@ impl Trial {
         let mut dx = x.clone();
         chain.forward(cx, &x, &mut y, &mut saved);
         let mut dy = draw(y.shape());
-        chain.backward(cx, &x, &y, &mut dy, Some(&mut dx), &mut saved);
+        chain.backward(cx, &x, &y, &mut dy, wants_dx.then_some(&mut dx), &mut saved);
         let mut fields = Vec::new();
         chain.visit(&mut Path::default(), &mut |path, field| {
             let values = match field {
@@ -171,15 +178,50 @@ fn together_on_a_gpu_the_layers_give_what_they_give_one_by_one() {
     }
 }
 
+/// Where nobody wants dx, dz is made line by line for the kernel's gradient alone.
+#[test]
+fn without_dx_the_gradients_are_the_same() {
+    let mut by_rows = 0;
+    for case in 0..24 {
+        let mut cases = Cases::new("fused without dx", case);
+        let window = cases.one_of(&[[2, 2], [2, 2], [3, 2], [1, 4]]);
+        let activation = cases.one_of(&[Activation::Relu, Activation::Relu, Activation::Linear]);
+        let [n, h, w] = [(2, 5), (6, 21), (6, 140)].map(|(low, high)| cases.extent(low, high));
+        let shape = Shape::new(&[n, h, w, cases.one_of(&[1, 3, 32, 32])]);
+        let conv = Conv2D::new(cases.one_of(&[5, 32, 50, 64]), 3).activation(activation);
+        let mut trial = Trial::new(chain_behind(conv, &mut cases, window), shape, 2);
+        trial.cx.workspace.exact = cases.one_of(&[true, false]);
+        let conv: &mut dyn Any = trial.chain.layer_mut("conv2d").expect("it is there");
+        let conv: &mut Conv2D = conv.downcast_mut().expect("a convolution");
+        let x = Tensor::zeros(Spec::f32(shape), &Device::Cpu);
+        by_rows += usize::from(conv.gradients_by_rows(trial.cx.workspace.exact, &x).is_some());
+        for n in [n, 1] {
+            let [without, with] = [false, true].map(|wants_dx| trial.run_to(true, n, wants_dx));
+            assert!(without.y == with.y, "case {case}");
+            for ((name, without), (_, with)) in without.fields.iter().zip(&with.fields) {
+                let what = format!("case {case}, {n} of {shape}: {name}");
+                match name.ends_with("bias") {
+                    // Its sum is cut in other places.
+                    true => assert_close(&what, without, with, Tolerance::for_reduction(1)),
+                    false => assert!(without == with, "{what} has other bits"),
+                }
+            }
+        }
+    }
+    assert!((8..24).contains(&by_rows), "both ways are tried, this one {by_rows} times");
+}
+
 #[test]
 fn threads_change_no_bit() {
     let shape = Shape::new(&[5, 30, 33, 3]);
     let run = |threads| {
         let chain = chain(&mut Cases::new("fused threads", 2), Activation::Relu, [2, 2]);
-        Trial::new(chain, shape, threads).run(true, 5)
+        let mut trial = Trial::new(chain, shape, threads);
+        (trial.run(true, 5), trial.run_to(true, 5, false).fields)
     };
-    let (one, three) = (run(1), run(3));
+    let ((one, one_without), (three, three_without)) = (run(1), run(3));
     assert!(one.y == three.y && one.dx == three.dx && one.fields == three.fields);
+    assert!(one_without == three_without, "without dx");
 }
 
 #[test]
@@ -236,7 +278,8 @@ fn nan_goes_through() {
     }
 }
 
-/// y, what won and its codes; dgamma, dbeta, dz and dbias: of all passes on one instruction set.
+/// y, codes and what won; dgamma, dbeta, dz, and dkernel and dbias by rows, and dbias: of all passes
+/// on one instruction set.
 fn all_passes(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<u8>, Vec<Vec<f32>>) {
     let [mean, variance] = [0.5, 0.75].map(|value| vec![value; g.c]);
     // 1/√(variance + epsilon) is 1, so that nothing forward is rounded.
@@ -253,7 +296,18 @@ fn all_passes(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<u
     let [mut dgamma, mut dbeta, mut dbias] = [(); 3].map(|()| vec![0.0; g.c]);
     passes.backward_parameters(&mut ws, [&won, dy], &codes, [&mut dgamma, &mut dbeta]);
     passes.backward_input(&mut ws, dy, &codes, [&dgamma, &dbeta], &mut dz, Some(&mut dbias));
-    (y, codes, vec![won, dgamma, dbeta, dz, dbias])
+    // And once more for the gradient of a kernel alone, which is the sum of dz if all inputs are 1.
+    let ones = Array4::ones((g.n, g.h, g.w, 1));
+    let [of_input, of_kernel] = [&[g.n, g.h, g.w, 1], &[1, 1, 1, g.c]].map(|d| Shape::new(d));
+    let conv = conv2d::Geometry::new(of_input, of_kernel, [1, 1], Padding::Valid, [1, 1]);
+    let (conv, mut dkernel) = (conv.expect("it fits"), Array4::zeros((1, 1, 1, g.c)));
+    let mut dbias_by_rows = vec![0.0; g.c];
+    ws.reserve(cpu::scratch_of_kernel(g, &conv), 0);
+    let of_conv = (&conv, ones.view(), dkernel.view_mut());
+    let (sums, dbias_of_rows) = ([&dgamma[..], &dbeta], Some(&mut dbias_by_rows[..]));
+    passes.backward_kernel(&mut ws, (dy, &codes), sums, x, of_conv, dbias_of_rows);
+    let dkernel = dkernel.into_raw_vec_and_offset().0;
+    (y, codes, vec![won, dgamma, dbeta, dz, dkernel, dbias_by_rows, dbias])
 }
 
 #[test]
@@ -266,6 +320,10 @@ fn every_instruction_set_gives_the_same() {
         let x: Vec<f32> = eighths(cases.normal(shape.len()));
         let dy: Vec<f32> = eighths(cases.normal(g.y().len()));
         let (y, codes, others) = all_passes(Isa::Baseline, &g, &x, &dy);
+        let [.., dkernel, dbias_by_rows, dbias] = &others[..] else { unreachable!("all passes") };
+        assert_close("dbias by rows", dbias_by_rows, dbias, Tolerance::for_reduction(1));
+        let in_f32 = Tolerance::for_reduction(shape.len() / channels);
+        assert_close("dkernel by rows", dkernel, dbias, in_f32);
         for isa in Isa::available() {
             let (y_here, codes_here, others_here) = all_passes(isa, &g, &x, &dy);
             assert!(y_here == y && codes_here == codes, "{isa:?}, {channels} channels");

@@ -4,14 +4,29 @@
 //! registers. Such a walk touches a cache line here and there, and what the machine fetches of
 //! itself comes late; so every step asks for its own place one row further.
 
-use crate::batch_normalization::cpu::add_pair;
 use crate::max_pooling2d::Geometry;
 use gradus_tensor::simd::{V, prefetch};
+
+/// Calls `$f::<W, …>(at, …)` for all channels, as many at once as there are.
+macro_rules! for_channels {
+    ($c:expr, $f:ident::<$fma:ident>($($arg:expr),*)) => {
+        let mut at = 0;
+        while at + WIDE <= $c {
+            $f::<WIDE, $fma>(at, $($arg),*);
+            at += WIDE;
+        }
+        while at < $c {
+            $f::<1, $fma>(at, $($arg),*);
+            at += 1;
+        }
+    };
+}
+pub(super) use for_channels;
 
 /// Marks a value that was dropped. The other bits are the tap that won.
 pub(super) const DROPPED: u8 = 0x80;
 /// Channels that are done at once: whole vectors on every instruction set.
-const WIDE: usize = 16;
+pub(super) const WIDE: usize = 16;
 /// Windows that the sums over winners fetch ahead.
 const AHEAD: usize = 64;
 
@@ -33,31 +48,6 @@ gradus_tensor::vectorize! {
         factor: f32,
         sums: &mut [f32],
     ) = parameter_sums_body;
-
-    /// One line of dz, in the place of x; its sum is added to `sums`.
-    pub(super) fn gradient_row(
-        g: &Geometry,
-        row: (usize, &[f32], &[u8]),
-        constants: &[f32],
-        kind: (f32, bool),
-        x: &mut [f32],
-        sums: &mut [f32],
-    ) = gradient_row_body;
-}
-
-/// Calls `$f::<W, …>(at, …)` for all channels, as many at once as there are.
-macro_rules! for_channels {
-    ($c:expr, $f:ident::<$fma:ident>($($arg:expr),*)) => {
-        let mut at = 0;
-        while at + WIDE <= $c {
-            $f::<WIDE, $fma>(at, $($arg),*);
-            at += WIDE;
-        }
-        while at < $c {
-            $f::<1, $fma>(at, $($arg),*);
-            at += 1;
-        }
-    };
 }
 
 #[inline(always)]
@@ -193,83 +183,13 @@ fn sum_channels<const W: usize, const FMA: bool>(
     }
 }
 
-#[inline(always)]
-fn gradient_row_body<const L: usize, const FMA: bool>(
-    g: &Geometry,
-    row: (usize, &[f32], &[u8]),
-    constants: &[f32],
-    kind: (f32, bool),
-    x: &mut [f32],
-    sums: &mut [f32],
-) {
-    for_channels!(g.c, gradient_channels::<FMA>(g, row, constants, kind, x, sums));
-}
-
-#[inline(always)]
-fn gradient_channels<const W: usize, const FMA: bool>(
-    at: usize,
-    g: &Geometry,
-    (first_tap, dy, codes): (usize, &[f32], &[u8]),
-    constants: &[f32],
-    (factor, relu): (f32, bool),
-    x: &mut [f32],
-    sums: &mut [f32],
-) {
-    let c = g.c;
-    let constants = [0, 1, 2, 3, 4].map(|k| V::<W, FMA>::load(&constants[k * c + at..]));
-    let mut total = [0.0f64; W];
-    let next = [x.len(), dy.len()].map(|row| row + at);
-    let (inside, behind) = x.split_at_mut(dy.len() * g.s);
-    let windows = dy.chunks_exact(c).zip(codes.chunks_exact(c));
-    for (x, (dy, codes)) in inside.chunks_exact_mut(g.s * c).zip(windows) {
-        ahead(dy, next[1]);
-        let codes: [u8; W] = chunk(codes, at);
-        let d = behind_dropout(chunk(dy, at), codes, factor);
-        for (s, x) in x.chunks_exact_mut(c).enumerate() {
-            ahead(x, next[0]);
-            let mut dy = [0.0; W];
-            for lane in 0..W {
-                let won = codes[lane] & !DROPPED == (first_tap + s) as u8;
-                dy[lane] = if won { d[lane] } else { 0.0 };
-            }
-            gradient::<W, FMA>(constants, relu, dy, &mut x[at..], &mut total);
-        }
-    }
-    for x in behind.chunks_exact_mut(c) {
-        ahead(x, next[0]);
-        // Nothing won there.
-        gradient::<W, FMA>(constants, relu, [0.0; W], &mut x[at..], &mut total);
-    }
-    // PERF: as arrays, or the totals are kept in pieces of registers (a factor of 1.2).
-    let parts = <[&mut [f32]; 2]>::from(sums.split_at_mut(c));
-    let [nearest, rest] = parts.map(|part| part[at..].first_chunk_mut::<W>().expect("W sums"));
-    for lane in 0..W {
-        add_pair(&mut nearest[lane], &mut rest[lane], total[lane]);
-    }
-}
-
-/// dz in the place of x, and added to `total`.
-#[inline(always)]
-fn gradient<const W: usize, const FMA: bool>(
-    [mean, scale, mean_dy, pull, offset]: [V<W, FMA>; 5],
-    relu: bool,
-    dy: [f32; W],
-    x: &mut [f32],
-    total: &mut [f64; W],
-) {
-    let x: &mut [f32; W] = x.first_chunk_mut().expect("W numbers");
-    let through = (V::<W, FMA>(*x) - mean).mul_add(pull, offset);
-    let dz = (V(dy) - mean_dy).mul_add(scale, through);
-    for lane in 0..W {
-        // PERF: `&`, as there is no branch in it.
-        x[lane] = if relu & (x[lane] <= 0.0) { 0.0 } else { dz.0[lane] };
-        total[lane] += f64::from(x[lane]);
-    }
-}
-
 /// dy·m/(1 − rate), in the order in which dropout multiplies.
 #[inline(always)]
-fn behind_dropout<const W: usize>(dy: [f32; W], codes: [u8; W], factor: f32) -> [f32; W] {
+pub(super) fn behind_dropout<const W: usize>(
+    dy: [f32; W],
+    codes: [u8; W],
+    factor: f32,
+) -> [f32; W] {
     let mut d = [0.0; W];
     for lane in 0..W {
         let kept = if codes[lane] < DROPPED { 1.0 } else { 0.0 };
@@ -281,12 +201,12 @@ fn behind_dropout<const W: usize>(dy: [f32; W], codes: [u8; W], factor: f32) -> 
 /// Fetches what lies `by` numbers behind the beginning of a slice, or behind its end, for the row
 /// that follows.
 #[inline(always)]
-fn ahead(from: &[f32], by: usize) {
+pub(super) fn ahead(from: &[f32], by: usize) {
     prefetch(from.as_ptr().wrapping_add(by));
 }
 
 /// `W` numbers from `at` on.
 #[inline(always)]
-fn chunk<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
+pub(super) fn chunk<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
     *from[at..].first_chunk().expect("W numbers")
 }
