@@ -11,7 +11,7 @@
 //! `tests/interop/requirements*.txt` name. What they load is written by `tests/interop/export`, on
 //! photos of `GRADUS_TEST_DATA` where that is set, else on drawn ones; what they leave is read by it.
 
-use crate::{cargo, run, say, target};
+use crate::{cargo, python, run, say, target};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use std::fs;
@@ -77,7 +77,7 @@ fn torch(args: &Args) -> Result<Option<PathBuf>> {
     if args.no_torch || args.torch.is_some() {
         return Ok(args.torch.clone());
     }
-    if !is_made("venv-torch", &wanted(LINES, &[])?) {
+    if !python::is_made(&folder("venv-torch"), &wanted(LINES, &[])?) {
         say("PyTorch is not there: pip fetches 5.5 GB (--torch PYTHON takes one, --no-torch none)");
     }
     environment("venv-torch", LINES, &[]).map(Some)
@@ -108,9 +108,6 @@ fn export(folder: &str, options: &[&str]) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// What an environment says that it was made for.
-const STAMP: &str = "requirements";
-
 /// What an environment shall have: the lines of that file, and more that is installed without what it
 /// asks for.
 fn wanted(requirements: &str, alone: &[&str]) -> Result<String> {
@@ -119,33 +116,18 @@ fn wanted(requirements: &str, alone: &[&str]) -> Result<String> {
     Ok(format!("{lines}{alone:?}"))
 }
 
-/// Whether there is an environment that was made for just that.
-fn is_made(name: &str, wanted: &str) -> bool {
-    let stamp = target().join("interop").join(name).join(STAMP);
-    fs::read_to_string(stamp).is_ok_and(|made| made == wanted)
+fn folder(name: &str) -> PathBuf {
+    target().join("interop").join(name)
 }
 
-/// The Python of an environment with what that file lists and with `alone`. One that was made for the
-/// same is taken as it is.
+/// The Python of an environment with what that file lists and with `alone`.
 fn environment(name: &str, requirements: &str, alone: &[&str]) -> Result<PathBuf> {
-    let folder = std::path::absolute(target().join("interop").join(name))?;
-    let (wanted, python) = (wanted(requirements, alone)?, folder.join("bin/python"));
-    if is_made(name, &wanted) {
-        return Ok(python);
-    }
-    let path = python.display().to_string();
-    run("python3", &["-m", "venv", "--clear", &folder.display().to_string()], &[])?;
-    // Where there is no network that shall be known soon.
-    let patience = ["--retries", "2", "--timeout", "30"];
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    let install = [&install[..], &patience].concat();
     let lines = format!("{FOLDER}/{requirements}");
-    run(&path, &[&install[..], &["-r", &lines]].concat(), &[])?;
-    for package in alone {
-        run(&path, &[&install[..], &["--no-deps", package]].concat(), &[])?;
-    }
-    fs::write(folder.join(STAMP), wanted)?;
-    Ok(python)
+    let listed = ["-r", &lines];
+    let alone_each: Vec<_> = alone.iter().map(|package| ["--no-deps", package]).collect();
+    let installs: Vec<&[&str]> =
+        std::iter::once(&listed[..]).chain(alone_each.iter().map(|it| &it[..])).collect();
+    python::environment(&folder(name), &wanted(requirements, alone)?, &installs)
 }
 
 /// What a program prints; what it says beside goes through.

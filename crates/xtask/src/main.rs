@@ -11,6 +11,7 @@ mod nvrtc;
 mod packages;
 mod percent;
 mod ptx;
+mod python;
 mod rivals;
 mod vectors;
 

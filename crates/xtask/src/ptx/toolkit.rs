@@ -4,6 +4,7 @@
 
 use super::source::HEADERS;
 use super::target::Target;
+use crate::python::environment;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +21,6 @@ const WHEELS: [&str; 7] = [
 ];
 /// What nvcc is told about every kernel. Its warnings are errors, and it optimizes by default.
 const OPTIONS: [&str; 3] = ["-std=c++17", "-Werror", "all-warnings"];
-/// Written last: a folder without it was left half-made.
-const MARKER: &str = "complete";
 
 /// All that the PTX depends on beside the source.
 pub(super) fn recipe(target: Target) -> String {
@@ -36,16 +35,15 @@ pub(super) struct Toolkit {
 }
 
 impl Toolkit {
-    /// Takes what lies in the folder, or makes it with `python3 -m venv` and pip.
+    /// Takes what lies in the folder, or has pip fetch it.
     pub(super) fn install(folder: &Path) -> Result<Self> {
         let host = Command::new("g++").arg("--version").output();
         host.context("nvcc needs g++, which cannot be started")?;
-        let wanted = WHEELS.join("\n");
-        if std::fs::read_to_string(folder.join(MARKER)).ok().as_ref() != Some(&wanted) {
-            download(folder)?;
-            std::fs::write(folder.join(MARKER), wanted)?;
-        }
-        let programs = folder.join("packages/nvidia/cu13/bin").canonicalize();
+        let packages = std::path::absolute(folder)?.join("packages");
+        let to = packages.display().to_string();
+        let install = [&["--no-deps", "--target", &to][..], &WHEELS].concat();
+        environment(folder, &WHEELS.join("\n"), &[&install])?;
+        let programs = packages.join("nvidia/cu13/bin").canonicalize();
         let programs = programs.with_context(|| {
             format!("{} lacks its programs: remove it and run this again", folder.display())
         })?;
@@ -85,22 +83,6 @@ impl Toolkit {
         }
         command
     }
-}
-
-/// Makes the folder anew.
-fn download(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    crate::say(&format!("$ pip: nvcc 13.0 and what belongs to it into {}", folder.display()));
-    let mut python = Command::new("python3");
-    python.args(["-m", "venv"]).arg(folder.join("venv"));
-    run(python).context("python3 -m venv (Debian and Ubuntu: apt install python3-venv)")?;
-    let mut pip = Command::new(folder.join("venv/bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    pip.args(["--retries", "2", "--target"]).arg(folder.join("packages")).args(WHEELS);
-    run(pip).context("pip cannot have the toolkit")?;
-    Ok(())
 }
 
 /// What the program wrote to its two outputs; an error with them if it failed.

@@ -2,6 +2,7 @@
 
 use super::Args;
 use super::comparison::Program;
+use crate::python::environment;
 use crate::target;
 use anyhow::Result;
 use std::fs;
@@ -138,18 +139,9 @@ fn script(name: &str) -> String {
     format!("{FOLDER}/{name}")
 }
 
-/// A Python of our own with what `requirements.txt` lists, unless it is there already.
+/// A Python of our own with what `requirements.txt` lists.
 fn set_up_python() -> Result<PathBuf> {
-    let folder = target().join("rivals/venv");
-    let (python, stamp) = (folder.join("bin/python"), folder.join("requirements.txt"));
-    let requirements = Path::new(FOLDER).join("requirements.txt");
-    let (wanted, there) = (fs::read(&requirements)?, fs::read(&stamp).unwrap_or_default());
-    if wanted != there {
-        crate::run("python3", &["-m", "venv", &folder.display().to_string()], &[])?;
-        let list = requirements.display().to_string();
-        let install = ["-m", "pip", "install", "--quiet", "--requirement", &list];
-        crate::run(&python.display().to_string(), &install, &[])?;
-        fs::write(stamp, wanted)?;
-    }
-    Ok(python)
+    let list = Path::new(FOLDER).join("requirements.txt");
+    let (wanted, path) = (fs::read_to_string(&list)?, list.display().to_string());
+    environment(&target().join("rivals/venv"), &wanted, &[&["--requirement", &path]])
 }
