@@ -228,6 +228,16 @@ pub fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// As [`prefetch`], for all cache lines of `len` numbers from an address on.
+#[inline(always)]
+pub fn prefetch_all(from: *const f32, len: usize) {
+    /// Floats of a cache line.
+    const LINE: usize = 16;
+    for at in (0..len).step_by(LINE) {
+        prefetch(from.wrapping_add(at));
+    }
+}
+
 /// Compiles a generic kernel for every instruction set.
 ///
 /// `fn name(args) = body;` declares `fn name(isa: Isa, args)`, which runs `body::<L, FMA>(args)`.

@@ -9,7 +9,7 @@
 //! Images are N·H·W·C, so the taps of one kernel row and all channels are side by side in memory:
 //! neither loop needs x in another order, and no copy of x is made ("im2col").
 
-use gradus_tensor::simd::{self, V};
+use gradus_tensor::simd::{V, prefetch_all};
 
 /// Filters that [`outer`] takes at once.
 pub(super) const GROUP: usize = 32;
@@ -328,7 +328,10 @@ unsafe fn outer_taps<const L: usize, const FMA: bool, const NV: usize>(
             let rows = (taps.run - tap).div_ceil(tiles - tile);
             // A little with each tile: all at once, the machine would wait for memory.
             let share = (run * tiles + tile, taps.rows * taps.runs * tiles);
-            gradient.ahead.iter().for_each(|ahead| fetch(part(ahead, share)));
+            for ahead in gradient.ahead {
+                let part = part(ahead, share);
+                prefetch_all(part.as_ptr(), part.len());
+            }
             // SAFETY: `tap + rows <= taps.run`, so for every pixel of the block all rows of the
             // tile lie within its reach, and the sums within their table.
             unsafe {
@@ -345,14 +348,6 @@ unsafe fn outer_taps<const L: usize, const FMA: bool, const NV: usize>(
 /// Part `i` of `n` parts of about equal length.
 pub(super) fn part(floats: &[f32], (i, n): (usize, usize)) -> &[f32] {
     &floats[floats.len() * i / n..floats.len() * (i + 1) / n]
-}
-
-/// Asks for the floats to be fetched into the second-level cache.
-#[inline(always)]
-pub(super) fn fetch(floats: &[f32]) {
-    for line in floats.chunks(16) {
-        simd::prefetch(line.as_ptr());
-    }
 }
 
 /// # Safety

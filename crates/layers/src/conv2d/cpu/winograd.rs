@@ -24,9 +24,9 @@ mod weight;
 
 use super::super::Geometry;
 use super::Moments;
-use super::microkernel::{Block, Packed, Taps, correlate, fetch, panel, part};
+use super::microkernel::{Block, Packed, Taps, correlate, panel, part};
 use block::{Target, Tiles, transform_input, transform_output};
-use gradus_tensor::simd::Isa;
+use gradus_tensor::simd::{Isa, prefetch_all};
 use gradus_tensor::{Chunks, Parts, Pool};
 use std::ops::Range;
 use transform::{Filter, Grid, INPUTS, OUTPUTS, PRODUCTS, TAPS, Transform};
@@ -181,7 +181,8 @@ impl Winograd {
             for (i, ((x, panels), y)) in points.enumerate() {
                 if group == 0 {
                     // Memory for the outputs comes while there is only arithmetic to do.
-                    fetch(part(out, (i, PRODUCTS)));
+                    let part = part(out, (i, PRODUCTS));
+                    prefetch_all(part.as_ptr(), part.len());
                 }
                 let block = Block { taps, x, pixel: channels, line: 0, rows: 1, columns: count };
                 let packed = Packed { filters: width, bias: &[0.0; GROUP], panels, relu: false };

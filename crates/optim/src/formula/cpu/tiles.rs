@@ -1,13 +1,10 @@
 //! The update that is lent to a parameter: the same pass, over whatever piece of it is asked for.
 
 use super::{Formula, Variables, chunk};
-use gradus_tensor::simd::{Isa, prefetch};
+use gradus_tensor::simd::{Isa, prefetch_all};
 use gradus_tensor::{Tensor, TileUpdate};
 use std::array::from_fn as array;
 use std::ptr;
-
-/// Floats of a cache line.
-const LINE: usize = 16;
 
 /// One update of one parameter, with the slots that belong to it for as long as it is lent.
 #[derive(Debug)]
@@ -83,9 +80,7 @@ impl<F: Formula<N>, const N: usize> TileUpdate for Tiles<F, N> {
 
     fn prefetch(&self, first: usize, len: usize) {
         for start in self.starts.iter().filter(|start| !start.is_null()) {
-            for at in (first..first + len).step_by(LINE) {
-                prefetch(start.wrapping_add(at));
-            }
+            prefetch_all(start.wrapping_add(first), len);
         }
     }
 }

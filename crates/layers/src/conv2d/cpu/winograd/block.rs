@@ -9,7 +9,7 @@ use super::transform::{
     Grid, INPUTS, Input, Line, OUTPUTS, Output, OutputGradient, PRODUCTS, Transform,
 };
 use super::{GROUP, LINE, WIDE, pitch};
-use gradus_tensor::simd::prefetch;
+use gradus_tensor::simd::prefetch_all;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -209,10 +209,7 @@ fn transform_input_by<const W: usize, const FMA: bool>(
 #[inline(always)]
 fn fetch_right(inputs: &[f32], line: usize, c: usize) {
     for row in 0..INPUTS {
-        let next = inputs.as_ptr().wrapping_add(row * line + INPUTS * c);
-        for at in (0..OUTPUTS * c).step_by(LINE) {
-            prefetch(next.wrapping_add(at));
-        }
+        prefetch_all(inputs.as_ptr().wrapping_add(row * line + INPUTS * c), OUTPUTS * c);
     }
 }
 
