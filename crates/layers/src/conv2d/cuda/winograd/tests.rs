@@ -40,6 +40,10 @@ fn stale(gpu: &Gpu, shape: Shape) -> Tensor {
     on(gpu, shape, &vec![f32::NAN; shape.len()])
 }
 
+fn numbers(of: Tensor) -> Array4<f32> {
+    array(of.shape(), of.on(&Device::Cpu).slice::<f32>().to_vec())
+}
+
 /// z, dx and dkernel by the kernels, in turns of at most so many tiles, of scratch that holds NaN and
 /// is not longer than it must be.
 fn by_kernels(gpu: &Gpu, g: &Geometry, arrays: &Arrays<f32>, most: usize) -> [Array4<f32>; 3] {
@@ -57,7 +61,7 @@ fn by_kernels(gpu: &Gpu, g: &Geometry, arrays: &Arrays<f32>, most: usize) -> [Ar
     sweep(gpu, &backward, [dz.gpu(), kernel.gpu()], none, second.gpu_mut(), dx.gpu_mut());
     gradient(gpu, &forward, [x.gpu(), dz.gpu()], third.gpu_mut(), dkernel.gpu_mut());
     gpu.synchronize().unwrap();
-    [z, dx, dkernel].map(|t| array(t.shape(), t.on(&Device::Cpu).slice::<f32>().to_vec()))
+    [z, dx, dkernel].map(numbers)
 }
 
 #[track_caller]
@@ -90,7 +94,7 @@ fn winograd_is_the_definition() {
 fn turns_add_up_to_the_batch() {
     let Some(gpu) = gpu() else { return };
     let shapes =
-        [([3, 33, 29, 8], 12), ([5, 25, 30, 5], 3), ([2, 47, 45, 4], 72), ([3, 31, 31, 72], 4)];
+        [([3, 25, 29, 8], 12), ([3, 25, 30, 5], 3), ([1, 47, 45, 4], 72), ([2, 33, 31, 72], 4)];
     for (case, (x, k)) in shapes.into_iter().enumerate() {
         let g = geometry(x, k, Padding::Same);
         let arrays = Arrays::random(&g, &mut Cases::new("conv2d winograd turns", case as u32));
@@ -220,8 +224,8 @@ fn scratch_is_bounded_and_enough_for_a_smaller_batch() {
     }
 }
 
-/// Inference, training and gradients of a layer for which it pays, by the scratch that was planned,
-/// and with plain sums. The CPU takes Winograd's way, too.
+/// Training and the gradients of a layer for which it pays, by the scratch that was planned, against
+/// plain sums of the CPU; and plain sums where they are asked for.
 #[test]
 fn a_layer_on_a_gpu_is_the_layer_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
@@ -237,25 +241,22 @@ fn a_layer_on_a_gpu_is_the_layer_on_the_cpu() {
         trial.layer.visit_mut(&mut Path::default(), &mut |_, field| {
             field.into_value().write(drawn.next().expect("kernel and bias"));
         });
-        let [x, dy] = [&x, &dy].map(|tensor| tensor.on(device));
-        let y = trial.forward(&x);
-        let dx = trial.backward(&x, &y, &dy);
-        let of = [&y, &dx, &trial.layer.kernel.grad].map(|tensor| tensor.on(&Device::Cpu));
-        [g.y(), g.x(), g.kernel()]
-            .map(|shape| shape)
-            .into_iter()
-            .zip(of)
-            .map(|(shape, tensor)| array(shape, tensor.slice::<f32>().to_vec()))
-            .collect::<Vec<_>>()
+        let y = trial.forward(&x.on(device));
+        (trial, y)
     };
-    let [host, fast, exact] =
-        [(&Device::Cpu, true), (&device, false), (&device, true)].map(|(on, exact)| run(on, exact));
+    let gradients = |(mut trial, y): (Trial<Conv2D>, Tensor)| {
+        let [x, dy] = [&x, &dy].map(|tensor| tensor.on(&trial.cx.device));
+        let dx = trial.backward(&x, &y, &dy);
+        [y, dx, trial.layer.kernel.grad.clone()].map(numbers)
+    };
+    let host = gradients(run(&Device::Cpu, true)).map(|expected| expected.mapv(f64::from));
+    let fast = gradients(run(&device, false));
+    let exact = relative(&numbers(run(&device, true).1), &host[0]);
     gpu.synchronize().expect("a sound device");
-    for (name, i) in [("y", 0), ("dx", 1), ("dkernel", 2)] {
-        let expected = host[i].mapv(f64::from);
-        let [fast, exact] = [&fast[i], &exact[i]].map(|actual| relative(actual, &expected));
-        assert!(fast < 2e-5 && 2.0 * exact < fast, "{name}: off by {fast}, plain sums by {exact}");
-    }
+    let [y, dx, dkernel] = [0, 1, 2].map(|i| relative(&fast[i], &host[i]));
+    assert!([y, dx, dkernel].iter().all(|off| *off < 2e-5), "off by {y}, {dx}, {dkernel}");
+    // Plain sums are of other bits, and closer.
+    assert!(2.0 * exact < y, "plain sums are off by {exact}, Winograd's by {y}");
 }
 
 #[test]
@@ -275,7 +276,7 @@ fn a_nan_stays_in_its_tile_and_passes_the_relu() {
     gpu.synchronize().unwrap();
     arrays.x[[1, 8, 1, 2]] = 0.0;
     let expected = arrays.in_f64().by_definition(&g).z;
-    let y = array(g.y(), y.on(&Device::Cpu).slice::<f32>().to_vec());
+    let y = numbers(y);
     for (at, y) in y.indexed_iter() {
         let (n, p, q, _) = at;
         let lost = n == 1 && p >= OUTPUTS && q < OUTPUTS;
