@@ -22,7 +22,7 @@ fn random_geometry(cases: &mut Cases) -> Geometry {
     loop {
         let numbers = [1, 3, 4, 8, 17, 20, 33, 36, 68];
         let [c, k] = [(); 2].map(|()| cases.one_of(&numbers));
-        let [n, h, w] = [3, 19, 23].map(|most| cases.extent(1, most));
+        let [n, h, w] = [3, 15, 19].map(|most| cases.extent(1, most));
         let explicit = [(); 2].map(|()| [cases.extent(0, 2), cases.extent(0, 2)]);
         let padding = cases.one_of(&[Padding::Valid, Padding::Same, Padding::Explicit(explicit)]);
         let (x, kernel) = (Shape::new(&[n, h, w, c]), Shape::new(&[3, 3, c, k]));
@@ -79,13 +79,15 @@ fn assert_right(what: &str, g: &Geometry, arrays: &Arrays<f32>, actual: &[Array4
 #[test]
 fn winograd_is_the_definition() {
     let Some(gpu) = gpu() else { return };
-    for case in 0..30 {
+    for case in 0..24 {
         let mut cases = Cases::new("conv2d winograd kernels", case);
         let g = random_geometry(&mut cases);
         let arrays = Arrays::random(&g, &mut cases);
         let actual = by_kernels(&gpu, &g, &arrays, ROWS);
         assert_right(&format!("case {case}"), &g, &arrays, &actual);
-        assert_eq!(actual, by_kernels(&gpu, &g, &arrays, ROWS), "case {case}: another run");
+        if case % 4 == 0 {
+            assert_eq!(actual, by_kernels(&gpu, &g, &arrays, ROWS), "case {case}: another run");
+        }
     }
 }
 
