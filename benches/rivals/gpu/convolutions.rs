@@ -5,7 +5,7 @@ use anyhow::Result;
 use gradus::layers::Padding::{self, Same, Valid};
 use gradus::layers::conv2d::Geometry;
 use gradus::layers::conv2d::cuda::ladder::{self, Rung};
-use gradus::layers::conv2d::cuda::{self, Epilogue, hopper};
+use gradus::layers::conv2d::cuda::{self, Epilogue, hopper, winograd};
 use gradus::tensor::gpu::Gpu;
 use gradus::tensor::{Device, Precision, Shape, Spec, Tensor};
 
@@ -67,12 +67,15 @@ fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
     if hopper::is_hopper(gpu) && hopper::fits(g) {
         generations(gpu, rows, name, g)?;
     }
+    if winograd::fits(g) {
+        quarters(gpu, rows, name, g)?;
+    }
     for (precision, column) in PRECISIONS {
         rows.device(gpu, ["forward", name, column], work, || {
             let operands = [x_again.gpu(), kernel_again.gpu()];
             cuda::forward(
                 gpu,
-                precision,
+                precision.into(),
                 g,
                 operands,
                 Epilogue::none(),
@@ -81,12 +84,12 @@ fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
             );
         })?;
         rows.device(gpu, ["dx", name, column], work, || {
-            let operands = [dz.gpu(), kernel_again.gpu()];
-            cuda::backward_input(gpu, precision, g, operands, scratch.gpu_mut(), x.gpu_mut());
+            let (operands, arithmetic) = ([dz.gpu(), kernel_again.gpu()], precision.into());
+            cuda::backward_input(gpu, arithmetic, g, operands, scratch.gpu_mut(), x.gpu_mut());
         })?;
         rows.device(gpu, ["dW", name, column], work, || {
-            let operands = [x_again.gpu(), dz.gpu()];
-            cuda::backward_weight(gpu, precision, g, operands, scratch.gpu_mut(), kernel.gpu_mut());
+            let (of, arithmetic) = ([x_again.gpu(), dz.gpu()], precision.into());
+            cuda::backward_weight(gpu, arithmetic, g, of, scratch.gpu_mut(), kernel.gpu_mut());
         })?;
     }
     Ok(())
@@ -112,6 +115,37 @@ fn generations(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<(
     })?;
     rows.device(gpu, ["hopper", &dx, "mma"], work, || {
         cuda::backward_input_in_tiles(gpu, bf16, g, of_dx, scratch.gpu_mut(), x.gpu_mut());
+    })
+}
+
+/// In f32, by Winograd's algorithm and by all products, whichever is chosen.
+fn quarters(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
+    let [mut x, mut kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
+    let [x_again, kernel_again, dz] = [&x, &kernel, &y].map(Clone::clone);
+    let scratch = Spec::f32(Shape::new(&[cuda::scratch(g).max(winograd::scratch(g))]));
+    let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
+    let (work, none, f32) = (operations(g), Epilogue::none, Precision::F32);
+    let [forward, dx, dw] = ["forward", "dx", "dW"].map(|pass| format!("{pass}, {name}"));
+    let of_y = [x_again.gpu(), kernel_again.gpu()];
+    rows.device(gpu, ["winograd", &forward, "winograd"], work, || {
+        winograd::forward(gpu, g, of_y, none(), scratch.gpu_mut(), y.gpu_mut());
+    })?;
+    rows.device(gpu, ["winograd", &forward, "tiles"], work, || {
+        cuda::forward_in_tiles(gpu, f32, g, of_y, none(), scratch.gpu_mut(), y.gpu_mut());
+    })?;
+    let of_dx = [dz.gpu(), kernel_again.gpu()];
+    rows.device(gpu, ["winograd", &dx, "winograd"], work, || {
+        winograd::backward_input(gpu, g, of_dx, scratch.gpu_mut(), x.gpu_mut());
+    })?;
+    rows.device(gpu, ["winograd", &dx, "tiles"], work, || {
+        cuda::backward_input_in_tiles(gpu, f32, g, of_dx, scratch.gpu_mut(), x.gpu_mut());
+    })?;
+    let of_dw = [x_again.gpu(), dz.gpu()];
+    rows.device(gpu, ["winograd", &dw, "winograd"], work, || {
+        winograd::backward_weight(gpu, g, of_dw, scratch.gpu_mut(), kernel.gpu_mut());
+    })?;
+    rows.device(gpu, ["winograd", &dw, "tiles"], work, || {
+        cuda::backward_weight_in_tiles(gpu, f32, g, of_dw, scratch.gpu_mut(), kernel.gpu_mut());
     })
 }
 

@@ -287,7 +287,7 @@ impl Conv2D {
 
     /// z from x, or y where `relu` says so.
     pub(crate) fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
-        let g = self.planned(x);
+        let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
         match &cx.device {
             Device::Cpu => {
                 let (kernel, epilogue) = (self.kernel.value.view(), self.epilogue(relu));
@@ -299,7 +299,7 @@ impl Conv2D {
                     if self.bias.is_empty() { GpuView::none() } else { self.bias.value.gpu() };
                 let (epilogue, of) =
                     (cuda::Epilogue { bias, relu }, [x.gpu(), self.kernel.value.gpu()]);
-                cuda::forward(gpu, cx.precision, &g, of, epilogue, scratch, z.gpu_mut());
+                cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, z.gpu_mut());
             }
         }
     }
@@ -372,7 +372,8 @@ impl Conv2D {
         dz: &Tensor,
         dx: Option<&mut Tensor>,
     ) {
-        let (g, precision, ws) = (self.planned(x), cx.precision, &mut cx.workspace);
+        let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
+        let ws = &mut cx.workspace;
         let Param { value, grad, frozen, .. } = &mut self.kernel;
         match &cx.device {
             Device::Cpu => {
@@ -387,11 +388,11 @@ impl Conv2D {
                 let mut scratch = ws.scratch.take_gpu(cuda::scratch(&g));
                 if !*frozen {
                     let (of, grad) = ([x.gpu(), dz.gpu()], grad.gpu_mut());
-                    cuda::backward_weight(gpu, precision, &g, of, scratch.reborrow(), grad);
+                    cuda::backward_weight(gpu, arithmetic, &g, of, scratch.reborrow(), grad);
                 }
                 if let Some(dx) = dx {
                     let of = [dz.gpu(), value.gpu()];
-                    cuda::backward_input(gpu, precision, &g, of, scratch, dx.gpu_mut());
+                    cuda::backward_input(gpu, arithmetic, &g, of, scratch, dx.gpu_mut());
                 }
             }
         }

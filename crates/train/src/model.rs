@@ -235,8 +235,8 @@ impl Model {
         self.context.precision = precision;
     }
 
-    /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently.
-    /// Default: no.
+    /// Whether only plain sums will do: no algorithm such as Winograd's, which rounds differently, on
+    /// the CPU or on a GPU. Default: no.
     pub fn set_exact(&mut self, exact: bool) {
         self.context.workspace.exact = exact;
     }

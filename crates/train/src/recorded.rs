@@ -24,7 +24,7 @@ pub(crate) struct Recorded {
     upon: u64,
 }
 
-/// A size of batch and a precision that were met before, and their step, once recorded.
+/// What steps are recorded for that was met before, and the step, once recorded.
 #[derive(Debug)]
 struct Entry {
     key: Key,
@@ -36,6 +36,7 @@ struct Entry {
 pub(crate) struct Key {
     batch: usize,
     precision: Precision,
+    exact: bool,
 }
 
 /// What there is to do for a step.
@@ -69,7 +70,7 @@ impl Recorded {
             self.steps.clear();
             self.upon = upon;
         }
-        let key = Key { batch, precision: cx.precision };
+        let key = Key { batch, precision: cx.precision, exact: cx.workspace.exact };
         match self.steps.iter_mut().find(|entry| entry.key == key) {
             None => {
                 self.steps.push(Entry { key, graph: None });
@@ -109,4 +110,23 @@ fn upon(cx: &Context, network: &Sequential, path: &mut Path) -> u64 {
         param.regularizer.map(|r| [r.l1, r.l2].map(f64::to_bits)).hash(&mut hash);
     });
     hash.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_multiply_is_recorded_by_itself() {
+        let Some(gpu) = gradus_testing::gpu() else { return };
+        let (mut cx, network) = (Context::new(Device::Cuda(gpu), 1), Sequential::new());
+        let mut recorded = Recorded::default();
+        let mut next = |cx: &Context| recorded.plan(cx, (&network, &mut Path::default()), true, 8);
+        let plain = cx.precision;
+        for (precision, exact) in [(plain, false), (plain, true), (Precision::Bf16, false)] {
+            (cx.precision, cx.workspace.exact) = (precision, exact);
+            assert!(matches!(next(&cx), Next::Work), "the first step of {precision} is recorded");
+            assert!(matches!(next(&cx), Next::Record(..)), "the second of {precision} is not");
+        }
+    }
 }

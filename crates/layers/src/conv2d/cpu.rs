@@ -12,7 +12,7 @@ mod grouped;
 mod microkernel;
 mod sweep;
 mod weight;
-mod winograd;
+pub(super) mod winograd;
 
 use super::Geometry;
 use crate::batch_normalization::cpu::{SUMS, moments};

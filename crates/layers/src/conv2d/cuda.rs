@@ -1,7 +1,8 @@
 //! Convolution on a GPU: products of matrices that are looked up in the images as they lie, in
 //! tiles (`matmul.cuh`), exact in f32, or on tensor cores (`matmul_tensorcore.cuh`) where the
 //! context's precision says so. Images of few channels (`direct.cu`), groups of few
-//! (`depthwise.cu`) and bf16 with stride 1 on Hopper (`conv2d_hopper.cu`) go in ways of their own.
+//! (`depthwise.cu`), bf16 with stride 1 on Hopper (`conv2d_hopper.cu`) and three by three taps in f32
+//! where a quarter of the products pays (`winograd.cu`) go in ways of their own.
 //!
 //! Backward with strides, the pixels of dx fall into phases that meet different taps of the kernel;
 //! each phase is a convolution with stride 1, and no product with a zero between strides is made.
@@ -15,13 +16,15 @@ mod tensorcore;
 #[cfg(test)]
 pub(super) mod tests;
 mod windows;
+pub mod winograd;
 
 use super::Geometry;
+use crate::conv2d::cpu::winograd::Winograd;
 pub use crate::matmul::cuda::Epilogue;
 use crate::matmul::cuda::{add_columns, columns_scratch, in_parts, supported};
 use crate::matmul::int;
-use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
+use gradus_tensor::{Context, Precision};
 use pass::Pass;
 use windows::{Phase, Windows, phases};
 
@@ -87,6 +90,36 @@ type BackwardInput =
 type BackwardWeight =
     unsafe fn(&Gpu, Grid, Windows, i32, i32, In<'_, f32>, In<'_, f32>, Out<'_, f32>, u64);
 
+/// How products are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// To what operands are rounded.
+    pub precision: Precision,
+    /// Whether only plain sums will do, as for [`Workspace::exact`](gradus_tensor::Workspace::exact).
+    pub exact: bool,
+}
+
+impl Arithmetic {
+    /// What the context asks for.
+    #[must_use]
+    pub fn of(cx: &Context) -> Self {
+        Self { precision: cx.precision, exact: cx.workspace.exact }
+    }
+
+    /// Whether a pass that Winograd's algorithm is for is done by it.
+    fn takes_winograd(self, gpu: &Gpu, g: &Geometry, pass: fn(&Geometry) -> Winograd) -> bool {
+        let plain = self.exact || supported(gpu, self.precision) != Precision::F32;
+        !plain && winograd::fits(g) && winograd::pays(&pass(g))
+    }
+}
+
+impl From<Precision> for Arithmetic {
+    /// Of whatever is fastest.
+    fn from(precision: Precision) -> Self {
+        Self { precision, exact: false }
+    }
+}
+
 /// Floats of scratch that the functions here take for such a batch or a smaller one.
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {
@@ -101,7 +134,7 @@ pub fn scratch(g: &Geometry) -> usize {
         scratch(forward).max(scratch(input)).max(scratch(weight))
     };
     let of_parts = of(Precision::F32).max(of(Precision::Tf32)).max(of(Precision::Bf16));
-    sums.max(of_parts).max(hopper::planned_scratch(g))
+    sums.max(of_parts).max(hopper::planned_scratch(g)).max(winograd::planned_scratch(g))
 }
 
 /// y from x and kernel.
@@ -110,7 +143,7 @@ pub fn scratch(g: &Geometry) -> usize {
 /// If a view has another length than `g` says, or the scratch is less than [`scratch`] says.
 pub fn forward(
     gpu: &Gpu,
-    precision: Precision,
+    arithmetic: Arithmetic,
     g: &Geometry,
     [x, kernel]: [GpuView<'_, f32>; 2],
     epilogue: Epilogue<'_>,
@@ -125,9 +158,12 @@ pub fn forward(
     if depthwise::fits(g) {
         return depthwise::forward(gpu, g, [x, kernel], epilogue, y);
     }
-    let precision = supported(gpu, precision);
+    let precision = supported(gpu, arithmetic.precision);
     if precision == Precision::F32 && direct::fits(g) {
         return direct::forward(gpu, g, [x, kernel], epilogue, y);
+    }
+    if arithmetic.takes_winograd(gpu, g, Winograd::forward) {
+        return winograd::forward(gpu, g, [x, kernel], epilogue, scratch, y);
     }
     if hopper::chosen(gpu, precision, g, &hopper::Problem::forward(g)) {
         return hopper::forward(gpu, g, [x, kernel], epilogue, scratch, y);
@@ -167,7 +203,7 @@ pub fn forward_in_tiles(
 /// As [`forward`].
 pub fn backward_input(
     gpu: &Gpu,
-    precision: Precision,
+    arithmetic: Arithmetic,
     g: &Geometry,
     [dz, kernel]: [GpuView<'_, f32>; 2],
     scratch: GpuViewMut<'_, f32>,
@@ -180,6 +216,10 @@ pub fn backward_input(
     if depthwise::fits(g) {
         return depthwise::backward_input(gpu, g, [dz, kernel], dx);
     }
+    if arithmetic.takes_winograd(gpu, g, Winograd::backward) {
+        return winograd::backward_input(gpu, g, [dz, kernel], scratch, dx);
+    }
+    let precision = arithmetic.precision;
     if hopper::chosen(gpu, precision, g, &hopper::Problem::backward_input(g)) {
         return hopper::backward_input(gpu, g, [dz, kernel], scratch, dx);
     }
@@ -217,7 +257,7 @@ pub fn backward_input_in_tiles(
 /// As [`forward`].
 pub fn backward_weight(
     gpu: &Gpu,
-    precision: Precision,
+    arithmetic: Arithmetic,
     g: &Geometry,
     [x, dz]: [GpuView<'_, f32>; 2],
     scratch: GpuViewMut<'_, f32>,
@@ -230,6 +270,25 @@ pub fn backward_weight(
     if depthwise::fits(g) {
         return depthwise::backward_weight(gpu, g, [x, dz], scratch, dkernel);
     }
+    if arithmetic.takes_winograd(gpu, g, Winograd::forward) {
+        return winograd::backward_weight(gpu, g, [x, dz], scratch, dkernel);
+    }
+    backward_weight_in_tiles(gpu, arithmetic.precision, g, [x, dz], scratch, dkernel);
+}
+
+/// The same in the tiles that every device has, whatever would be chosen.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_weight_in_tiles(
+    gpu: &Gpu,
+    precision: Precision,
+    g: &Geometry,
+    [x, dz]: [GpuView<'_, f32>; 2],
+    scratch: GpuViewMut<'_, f32>,
+    dkernel: GpuViewMut<'_, f32>,
+) {
+    check(g, x.len(), dkernel.len(), dz.len());
     let pass = Pass::weight(g, supported(gpu, precision));
     let launch = backward_weight_kernel(&pass);
     let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));

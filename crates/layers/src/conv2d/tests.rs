@@ -1,6 +1,6 @@
 //! The proof: derivatives, engine against definition, Keras's own numbers.
 
-mod winograd;
+pub(super) mod winograd;
 
 use super::cpu::{Engine, Epilogue, Moments};
 use super::*;

@@ -89,6 +89,7 @@ impl Measures {
             self.convolutions(&mut text, table, title)?;
         }
         self.hopper(&mut text)?;
+        self.winograd(&mut text)?;
         self.ladder(&mut text)?;
         self.memory(&mut text)?;
         self.steps(&mut text)?;
@@ -128,31 +129,45 @@ impl Measures {
 
     /// Where it was measured on a Hopper: its own kernels beside those of every device.
     fn hopper(&self, text: &mut String) -> std::fmt::Result {
-        if self.lines_of("hopper").next().is_none() {
+        let title = "Hopper's own convolution, bf16";
+        let about = "TMA and wgmma beside mma, rounding included. Small ones are measured too, \
+                     where mma is chosen.";
+        self.two_ways(text, "hopper", [title, about], ["wgmma", "mma"])
+    }
+
+    /// The quarter of the products beside all of them.
+    fn winograd(&self, text: &mut String) -> std::fmt::Result {
+        let title = "Winograd's convolution, f32";
+        let about = "Its transforms included, beside all products in tiles. TFLOP/s count all \
+                     products. Measured too where the other is chosen.";
+        self.two_ways(text, "winograd", [title, about], ["winograd", "tiles"])
+    }
+
+    /// Lines that were measured in two ways: the first one's time and speed, the other one's time.
+    fn two_ways(
+        &self,
+        text: &mut String,
+        table: &str,
+        [title, about]: [&str; 2],
+        [own, other]: [&str; 2],
+    ) -> std::fmt::Result {
+        if self.lines_of(table).next().is_none() {
             return Ok(());
         }
+        writeln!(text, "\n## {title}\n\n{about}\n")?;
         writeln!(
             text,
-            "\n## Hopper's own convolution, bf16\n\nTMA and wgmma beside mma, rounding included. \
-             Small ones are measured too, where mma is chosen.\n"
-        )?;
-        writeln!(
-            text,
-            "| pass, x, kernel | wgmma, µs | TFLOP/s | mma, µs | times as fast |\n\
+            "| pass, x, kernel | {own}, µs | TFLOP/s | {other}, µs | times as fast |\n\
              | --- | ---: | ---: | ---: | ---: |"
         )?;
-        for line in self.lines_of("hopper") {
-            let cell = |column| self.cell("hopper", line, column);
-            let (Some([own, work]), Some([mma, _])) = (cell("wgmma"), cell("mma")) else {
+        for line in self.lines_of(table) {
+            let cell = |column| self.cell(table, line, column);
+            let (Some([own, work]), Some([other, _])) = (cell(own), cell(other)) else {
                 continue;
             };
-            let (speed, times) = (work / own / 1e12, mma / own);
-            writeln!(
-                text,
-                "| {line} | {:.1} | {speed:.1} | {:.1} | {times:.2} |",
-                own * 1e6,
-                mma * 1e6
-            )?;
+            let (speed, times) = (work / own / 1e12, other / own);
+            let [own, other] = [own, other].map(|seconds| seconds * 1e6);
+            writeln!(text, "| {line} | {own:.1} | {speed:.1} | {other:.1} | {times:.2} |")?;
         }
         Ok(())
     }
@@ -238,6 +253,8 @@ mod tests {
             row("dW", "conv", "cuDNN bf16", 1e-6, 4e6),
             row("hopper", "dx, conv", "wgmma", 2e-6, 4e6),
             row("hopper", "dx, conv", "mma", 5e-6, 4e6),
+            row("winograd", "dW, conv", "winograd", 4e-6, 4e6),
+            row("winograd", "dW, conv", "tiles", 6e-6, 4e6),
             row("memory", "copy", "bytes", 1.0, 2e9),
             row("memory", "relu", "bytes", 2.0, 3e9),
             row("step", "batch 15, f32", "gradus", 1e-3, 15.0),
@@ -250,6 +267,7 @@ mod tests {
             "gradus 0 on a GPU",
             "| conv | | | 2.0 (50 %) | 2.0 |",
             "| dx, conv | 2.0 | 2.0 | 5.0 | 2.50 |",
+            "| dW, conv | 4.0 | 1.0 | 6.0 | 1.50 |",
             "| relu | 2 | 75 % |",
             "| batch 15, f32 | 15000 |  | 3000 (5.00×) | |  |",
         ] {

@@ -19,13 +19,14 @@
 //! for which they are 1×1 convolutions over a row of tiles.
 
 mod block;
-mod transform;
+pub(in crate::conv2d) mod transform;
 mod weight;
 
 use super::super::Geometry;
 use super::Moments;
 use super::microkernel::{Block, Packed, Taps, correlate, panel, part};
-use block::{Target, Tiles, transform_input, transform_output};
+pub(in crate::conv2d) use block::Tiles;
+use block::{Target, transform_input, transform_output};
 use gradus_tensor::simd::{Isa, prefetch_all};
 use gradus_tensor::{Chunks, Parts, Pool};
 use std::ops::Range;
@@ -48,32 +49,37 @@ const FEWEST: usize = 14;
 /// Tasks of a pass, if there are tiles enough.
 const TASKS: usize = 16;
 
-/// Whether a convolution is done in this way: three by three at stride 1, whole vectors of channels
+/// Whether a convolution can be done in this way.
+#[must_use]
+pub fn fits(g: &Geometry) -> bool {
+    (g.r, g.s, g.strides, g.dilation, g.groups) == (TAPS, TAPS, [1, 1], [1, 1], 1)
+}
+
+/// Whether it is on a CPU: three by three at stride 1, whole vectors of channels
 /// and filters, and enough of both, and of pixels, that the products outweigh the transforms.
 pub(super) fn suits(g: &Geometry) -> bool {
-    let plain = (g.r, g.s, g.strides, g.dilation, g.groups) == (TAPS, TAPS, [1, 1], [1, 1], 1);
     let whole = g.c.is_multiple_of(LINE) && g.k.is_multiple_of(LINE);
     let tiles = g.p.div_ceil(OUTPUTS) * g.q.div_ceil(OUTPUTS);
-    plain && whole && g.c.min(g.k) >= 2 * LINE && 2 * g.p * g.q > tiles * OUTPUTS * OUTPUTS
+    fits(g) && whole && g.c.min(g.k) >= 2 * LINE && 2 * g.p * g.q > tiles * OUTPUTS * OUTPUTS
 }
 
 /// One of the two sweeps of a convolution: z from x, or dx from dz.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Winograd {
-    tiles: Tiles,
-    filters: usize,
+pub(in crate::conv2d) struct Winograd {
+    pub(in crate::conv2d) tiles: Tiles,
+    pub(in crate::conv2d) filters: usize,
     /// Whether the kernel is turned by 180°, its channels and filters swapped.
-    turned: bool,
+    pub(in crate::conv2d) turned: bool,
 }
 
 impl Winograd {
     /// z from x.
-    pub(super) fn forward(g: &Geometry) -> Self {
+    pub(in crate::conv2d) fn forward(g: &Geometry) -> Self {
         Self { tiles: Tiles::forward(g), filters: g.k, turned: false }
     }
 
     /// dx from dz.
-    pub(super) fn backward(g: &Geometry) -> Self {
+    pub(in crate::conv2d) fn backward(g: &Geometry) -> Self {
         let before = [0, 1].map(|i| TAPS - 1 - g.before[i]);
         let tiles =
             Tiles { images: g.n, image: [g.p, g.q], channels: g.k, before, output: [g.h, g.w] };

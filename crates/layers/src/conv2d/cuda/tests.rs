@@ -34,7 +34,7 @@ pub(in crate::conv2d) fn by_kernels(
     let len = scratch(g);
     let mut scratch = stale(Shape::new(&[len]));
     let epilogue = Epilogue { bias: bias.gpu(), relu: false };
-    let p = precision;
+    let p = Arithmetic::from(precision);
     forward(gpu, p, g, [x.gpu(), kernel.gpu()], epilogue, scratch.gpu_mut(), z.gpu_mut());
     backward_input(gpu, p, g, [dz.gpu(), kernel.gpu()], scratch.gpu_mut(), dx.gpu_mut());
     backward_weight(gpu, p, g, [x.gpu(), dz.gpu()], scratch.gpu_mut(), dkernel.gpu_mut());
@@ -278,7 +278,7 @@ fn relu_in_the_epilogue_lets_nan_through() {
         let mut scratch = Tensor::zeros(Spec::f32(Shape::new(&[scratch(&g)])), &device);
         let epilogue = Epilogue { bias: GpuView::none(), relu: true };
         let of = [x.gpu(), kernel.gpu()];
-        forward(&gpu, Precision::F32, &g, of, epilogue, scratch.gpu_mut(), y.gpu_mut());
+        forward(&gpu, Precision::F32.into(), &g, of, epilogue, scratch.gpu_mut(), y.gpu_mut());
         gpu.synchronize().unwrap();
         let y = y.on(&Device::Cpu);
         let [lost, twice, zero] = [0, 1, 2].map(|pixel| &y.slice::<f32>()[pixel * g.k..][..g.k]);

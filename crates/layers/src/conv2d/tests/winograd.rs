@@ -20,7 +20,7 @@ fn random_geometry(cases: &mut Cases) -> Geometry {
 }
 
 /// ‖a − e‖ / ‖e‖.
-fn relative(actual: &Array4<f32>, expected: &Array4<f64>) -> f64 {
+pub(in crate::conv2d) fn relative(actual: &Array4<f32>, expected: &Array4<f64>) -> f64 {
     let off = (actual.mapv(f64::from) - expected).mapv(|d| d * d).sum();
     (off / expected.mapv(|e| e * e).sum()).sqrt()
 }

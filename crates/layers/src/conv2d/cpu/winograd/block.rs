@@ -15,16 +15,16 @@ use std::ops::Range;
 
 /// The tiles of one sweep: 4·4 outputs, and the 6·6 inputs that they see.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tiles {
-    pub(super) images: usize,
+pub(in crate::conv2d) struct Tiles {
+    pub(in crate::conv2d) images: usize,
     /// Rows and columns of an input image.
-    pub(super) image: [usize; 2],
+    pub(in crate::conv2d) image: [usize; 2],
     /// Channels of an input image.
-    pub(super) channels: usize,
+    pub(in crate::conv2d) channels: usize,
     /// Rows and columns of zeros before it.
-    pub(super) before: [usize; 2],
+    pub(in crate::conv2d) before: [usize; 2],
     /// Rows and columns of an output image.
-    pub(super) output: [usize; 2],
+    pub(in crate::conv2d) output: [usize; 2],
 }
 
 impl Tiles {
@@ -34,12 +34,12 @@ impl Tiles {
     }
 
     /// Tiles of an image, down and across.
-    pub(super) fn grid(&self) -> [usize; 2] {
+    pub(in crate::conv2d) fn grid(&self) -> [usize; 2] {
         self.output.map(|extent| extent.div_ceil(OUTPUTS))
     }
 
     /// Tiles of all images.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::conv2d) fn count(&self) -> usize {
         self.images * self.grid()[0] * self.grid()[1]
     }
 

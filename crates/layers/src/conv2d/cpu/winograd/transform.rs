@@ -20,16 +20,16 @@
 use std::mem::MaybeUninit;
 
 /// Inputs of a tile, along one dimension.
-pub(super) const INPUTS: usize = 6;
+pub(in crate::conv2d) const INPUTS: usize = 6;
 /// Outputs of a tile.
-pub(super) const OUTPUTS: usize = 4;
+pub(in crate::conv2d) const OUTPUTS: usize = 4;
 /// Taps of a filter.
-pub(super) const TAPS: usize = 3;
+pub(in crate::conv2d) const TAPS: usize = 3;
 /// Products of a tile, in both dimensions.
-pub(super) const PRODUCTS: usize = INPUTS * INPUTS;
+pub(in crate::conv2d) const PRODUCTS: usize = INPUTS * INPUTS;
 
 /// What is transformed: f32, or f64 in the proof.
-pub(super) trait Value: Copy {
+pub(in crate::conv2d) trait Value: Copy {
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     fn times(self, factor: f32) -> Self;
@@ -65,7 +65,7 @@ impl<const FMA: bool> Value for Lane<FMA> {
 
 /// From `FROM` numbers to `INTO`. A type and not a function, because a function that is passed on
 /// is not inlined, and so compiled without the vectors of its caller (a factor of 10).
-pub(super) trait Transform<const FROM: usize, const INTO: usize> {
+pub(in crate::conv2d) trait Transform<const FROM: usize, const INTO: usize> {
     /// In one dimension.
     fn of<T: Value>(from: [T; FROM]) -> [T; INTO];
 
@@ -132,7 +132,7 @@ pub(super) struct Line<T>(pub(super) T);
 
 /// Vectors in rows and columns, distances in floats.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grid<P> {
+pub(in crate::conv2d) struct Grid<P> {
     /// The first vector.
     pub(super) at: P,
     /// From one row to the next.
@@ -142,7 +142,7 @@ pub(super) struct Grid<P> {
 }
 
 /// Bᵀ d: the inputs at the six points.
-pub(super) struct Input;
+pub(in crate::conv2d) struct Input;
 
 impl Transform<INPUTS, INPUTS> for Input {
     #[inline(always)]
@@ -161,7 +161,7 @@ impl Transform<INPUTS, INPUTS> for Input {
 }
 
 /// Aᵀ m: outputs from products.
-pub(super) struct Output;
+pub(in crate::conv2d) struct Output;
 
 impl Transform<INPUTS, OUTPUTS> for Output {
     #[inline(always)]
@@ -178,7 +178,7 @@ impl Transform<INPUTS, OUTPUTS> for Output {
 }
 
 /// G g: a filter at the six points.
-pub(super) struct Filter;
+pub(in crate::conv2d) struct Filter;
 
 impl Transform<TAPS, INPUTS> for Filter {
     #[inline(always)]
@@ -197,7 +197,7 @@ impl Transform<TAPS, INPUTS> for Filter {
 }
 
 /// A dy: [`Output`] read from the other end.
-pub(super) struct OutputGradient;
+pub(in crate::conv2d) struct OutputGradient;
 
 impl Transform<OUTPUTS, INPUTS> for OutputGradient {
     #[inline(always)]
@@ -217,7 +217,7 @@ impl Transform<OUTPUTS, INPUTS> for OutputGradient {
 }
 
 /// Gᵀ u: [`Filter`] read from the other end.
-pub(super) struct FilterGradient;
+pub(in crate::conv2d) struct FilterGradient;
 
 impl Transform<INPUTS, TAPS> for FilterGradient {
     #[inline(always)]
@@ -233,7 +233,7 @@ impl Transform<INPUTS, TAPS> for FilterGradient {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::conv2d) mod tests {
     use super::*;
     use gradus_testing::Cases;
     use std::array::from_fn as array;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// [`Transform::both`] for numbers.
-    fn both<T: Transform<F, I>, const F: usize, const I: usize>(
+    pub(in crate::conv2d) fn both<T: Transform<F, I>, const F: usize, const I: usize>(
         at: impl Fn(usize, usize) -> f64,
     ) -> [[f64; I]; I] {
         let columns: [[f64; I]; F] = array(|j| T::of(array(|i| at(i, j))));

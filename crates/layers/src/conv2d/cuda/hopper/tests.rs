@@ -159,7 +159,7 @@ fn a_recorded_convolution_reads_what_x_is_then() {
     let mut step = |x: &Tensor| {
         let (of, to) = ([x.gpu(), kernel.gpu()], y.gpu_mut());
         let bf16 = Precision::Bf16;
-        any_forward(&gpu, bf16, &g, of, Epilogue::none(), scratch.gpu_mut(), to);
+        any_forward(&gpu, bf16.into(), &g, of, Epilogue::none(), scratch.gpu_mut(), to);
     };
     step(&x);
     let mut graph = gpu.capture(|| step(&x)).expect("only launches");
