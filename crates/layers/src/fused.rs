@@ -102,21 +102,25 @@ fn convolve_and_judge(
     let (first, others) = chain.split_at_mut(1);
     let conv = &*as_layer_mut::<Conv2D>(&mut first[0]);
     let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
-    let relu = conv.activation_option() == Activation::Relu;
     if normalization.is_frozen() {
+        let relu = conv.activation_option() == Activation::Relu;
         return conv.convolve(cx, x, z, relu);
     }
     match &cx.device {
         Device::Cpu => {
             let statistics = [&mut *mean, rest, &mut *variance].map(|t| t.slice_mut());
-            convolve_with_statistics(conv, cx, x, z, normalization.moving().mean, statistics);
+            let (ws, shift) = (&mut cx.workspace, normalization.moving().mean);
+            convolve_with_statistics(conv, ws, x, z, shift, statistics);
             normalization.move_statistics(z.shape(), mean, variance);
         }
         Device::Cuda(gpu) => {
-            let gpu = gpu.clone();
-            conv.convolve(cx, x, z, relu);
-            let scratch = &mut cx.workspace.scratch;
-            normalization.judge_there(&gpu, scratch, z, [mean, rest, variance]);
+            let (gpu, statistics) = (gpu.clone(), [mean, rest, variance]);
+            match conv.convolve_with_moments_there(&gpu, cx, x, z) {
+                Some(pieces) => {
+                    normalization.judge_pieces_there(&gpu, &pieces, z.shape(), statistics);
+                }
+                None => normalization.judge_there(&gpu, &mut cx.workspace.scratch, z, statistics),
+            }
         }
     }
 }
@@ -125,7 +129,7 @@ fn convolve_and_judge(
 /// moving mean, which is not far off once training goes.
 fn convolve_with_statistics(
     conv: &Conv2D,
-    cx: &mut Context,
+    ws: &mut Workspace,
     x: &Tensor,
     z: &mut Tensor,
     shift: &[f32],
@@ -133,11 +137,10 @@ fn convolve_with_statistics(
 ) {
     let g = conv.planned(x);
     let rows = z.len() / g.k;
-    match conv.convolve_with_moments(cx, x, &g, shift, z) {
+    match conv.convolve_with_moments(ws, x, &g, shift, z) {
         Some(sums) => statistics_of_moments(sums, shift, rows, statistics),
         None => {
-            let (isa, ws) = (Isa::detect(), &mut cx.workspace);
-            batch_normalization::cpu::statistics(isa, ws, z.rows(), statistics);
+            batch_normalization::cpu::statistics(Isa::detect(), ws, z.rows(), statistics);
         }
     }
 }
@@ -152,7 +155,11 @@ pub(crate) fn plan(chain: &[Box<dyn Layer>], x: Spec, mode: Mode) -> Option<Plan
     let rows = g.n * g.h * g.w;
     let scratch = cpu::scratch(&g).max(batch_normalization::cpu::scratch(rows, g.c));
     let own = Plan::new(Spec::f32(g.y())).with_scratch(scratch.max(conv.scratch));
-    let own = own.with_gpu_scratch(cuda::scratch(&g).max(conv.gpu_scratch));
+    let there = match mode {
+        Mode::Train => layers.conv.scratch_with_moments_there(x.shape).ok()?,
+        Mode::Infer => conv.gpu_scratch,
+    };
+    let own = own.with_gpu_scratch(cuda::scratch(&g).max(there));
     let statistic = Slot::fixed(Spec::f32(Shape::new(&[g.c])));
     let mut slots = vec![Slot::per_batch(Spec::f32(g.x()))];
     if mode == Mode::Train {
