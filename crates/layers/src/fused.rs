@@ -13,9 +13,10 @@
 //! Backward     dz takes the place of the convolution's output: dy behind dropout at the winner and
 //!              0 elsewhere, through the normalization, through relu, summed for the bias, in one
 //!              pass
-//! Cost         passes over an array as large as the convolution's output: 4 forward instead of 6,
-//!              5 backward instead of 12. Such passes are bound by memory, and in the tutorial's
-//!              network that array has 31 MB
+//! Cost         passes over an array as large as the convolution's output: 3 forward instead of 6,
+//!              5 backward instead of 12: the convolution hands on the sums of its output, unless
+//!              its algorithm has no place for them. Such passes are bound by memory, and in the
+//!              tutorial's network that array has 31 MB
 //! Conventions  inference has the bits that the layers give one by one; training has them up to
 //!              the order of sums in f64
 //! ```
@@ -91,7 +92,8 @@ impl<'a> Layers<'a> {
 }
 
 /// z, activated, and its statistics (mean, the rest of the mean, variance), towards which the moving
-/// ones are moved; unless the normalization is frozen.
+/// ones are moved; unless the normalization is frozen. z is read again only where the convolution has
+/// no moments of it.
 fn convolve_and_judge(
     chain: &mut [Box<dyn Layer>],
     cx: &mut Context,

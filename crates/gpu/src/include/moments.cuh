@@ -44,25 +44,33 @@ template <int N> __device__ __forceinline__ Moments<float> moments_of(const floa
     return {(float)count, mean, m2};
 }
 
+// The middle one: near the others of a column, even if one of the three is far off or no number.
+__device__ __forceinline__ float middle(float a, float b, float c) {
+    return fmaxf(fminf(a, b), fminf(fmaxf(a, b), c));
+}
+
 // A tile of a matrix whose rows are judged in the registers that they were made in: strands of threads have
 // rows of their own, some or none, and all columns between them. Its shared memory takes FLOATS.
 template <int COLUMNS_, int STRANDS_> struct Judged {
     static constexpr int COLUMNS = COLUMNS_, STRANDS = STRANDS_, PITCH = COLUMNS + 8;
     static constexpr int FLOATS = COLUMNS + STRANDS + 2 * STRANDS * PITCH;
 
-    float *first, *counts, *means, *squares;
+    float *near, *counts, *means, *squares;
 
     __device__ explicit Judged(float* shared)
-        : first(shared), counts(shared + COLUMNS), means(counts + STRANDS), squares(means + STRANDS * PITCH) {}
+        : near(shared), counts(shared + COLUMNS), means(counts + STRANDS), squares(means + STRANDS * PITCH) {}
 
     // A thread's part: the first `count` of its HIGH rows, which value(i, j) has, in WIDE columns, which are
-    // column(j) of the tile. The first strand's first row is the tile's. Every thread of the block.
+    // column(j) of the tile. Differences are from the middle of the first strand's first three, of which it has one at
+    // least. Every thread of the block.
     template <int HIGH, int WIDE, class Column, class Value>
     __device__ __forceinline__ void take(int strand, int count, Column column, Value value) {
         __syncthreads(); // nobody reads any more what was shared before
 #pragma unroll
         for (int j = 0; j < WIDE; ++j) {
-            if (strand == 0) first[column(j)] = value(0, j);
+            const float first = value(0, j);
+            if (strand == 0)
+                near[column(j)] = middle(first, count > 1 ? value(1, j) : first, count > 2 ? value(2, j) : first);
             if (column(j) == 0) counts[strand] = (float)count;
         }
         __syncthreads();
@@ -70,7 +78,7 @@ template <int COLUMNS_, int STRANDS_> struct Judged {
         for (int j = 0; j < WIDE; ++j) {
             float d[HIGH];
 #pragma unroll
-            for (int i = 0; i < HIGH; ++i) d[i] = value(i, j) - first[column(j)];
+            for (int i = 0; i < HIGH; ++i) d[i] = value(i, j) - near[column(j)];
             const Moments<float> m = moments_of(d, count);
             means[strand * PITCH + column(j)] = m.mean;
             squares[strand * PITCH + column(j)] = m.m2;
@@ -92,7 +100,7 @@ template <int COLUMNS_, int STRANDS_> struct Judged {
             const float off = means[strand * PITCH + column] - mean;
             m2 += fmaf(counts[strand] * off, off, squares[strand * PITCH + column]);
         }
-        return {count, (double)first[column] + mean, m2};
+        return {count, (double)near[column] + mean, m2};
     }
 
     // Writes the moments of the tile's columns, of which the first is `column` of `columns`, `piece` of

@@ -7,7 +7,7 @@ use crate::Padding;
 use crate::batch_normalization::{cuda::merge, definition};
 use crate::conv2d::tests::{Arrays, random_geometry};
 use gradus_tensor::ndarray::ArrayView2;
-use gradus_tensor::{Device, Shape, Spec, Tensor};
+use gradus_tensor::{Device, Shape, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu};
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
