@@ -103,9 +103,11 @@ template <int COLUMNS_, int STRANDS_> struct Judged {
         return {count, (double)near[column] + mean, m2};
     }
 
-    // Writes the moments of the tile's columns, of which the first is `column` of `columns`, `piece` of
-    // `pieces`, of which each column's lie side by side. There are at least as many threads as columns.
-    __device__ __forceinline__ void write(float* moments, int column, int columns, int end, int piece, int pieces) const {
+    // Writes the moments of the tile's columns, which are those from `column` on, to `end` at most, of all `columns`,
+    // for a `piece` of `pieces`, which lie side by side for each column. There are as many threads as the tile has
+    // columns, or more.
+    __device__ __forceinline__ void write(float* moments, int column, int columns, int end, int piece,
+                                          int pieces) const {
         const int mine = (int)threadIdx.x, c = column + mine;
         if (mine < COLUMNS && c < end)
             write_moments(moments + (size_t)c * pieces + piece, (size_t)columns * pieces, of(mine));
