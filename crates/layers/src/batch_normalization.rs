@@ -245,6 +245,18 @@ impl BatchNormalization {
         cuda::statistics(gpu, scratch, x.gpu(), statistics.map(Tensor::gpu_mut), moving);
     }
 
+    /// The same from the moments of all pieces of such an x, taken where it was made.
+    pub(crate) fn judge_pieces_there(
+        &mut self,
+        gpu: &Gpu,
+        pieces: &cuda::Pieces<'_>,
+        x: Shape,
+        statistics: [&mut Tensor; 3],
+    ) {
+        let moving = Some(self.moving_mut(x));
+        cuda::merge(gpu, pieces, statistics.map(Tensor::gpu_mut), moving);
+    }
+
     /// The normalization with these statistics, on a GPU.
     fn there<'a>(&'a self, statistics: [GpuView<'a, f32>; 3]) -> cuda::Normalization<'a> {
         let [mean, rest, variance] = statistics;

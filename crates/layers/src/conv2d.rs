@@ -27,6 +27,7 @@
 pub mod cpu;
 pub mod cuda;
 mod geometry;
+mod moments;
 #[cfg(test)]
 mod tests;
 
@@ -285,6 +286,12 @@ impl Conv2D {
         cpu::Epilogue { bias, relu }
     }
 
+    /// The same on a GPU.
+    fn epilogue_there(&self, relu: bool) -> cuda::Epilogue<'_> {
+        let none = self.bias.is_empty();
+        cuda::Epilogue { bias: if none { GpuView::none() } else { self.bias.value.gpu() }, relu }
+    }
+
     /// z from x, or y where `relu` says so.
     pub(crate) fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
         let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
@@ -295,35 +302,9 @@ impl Conv2D {
             }
             Device::Cuda(gpu) => {
                 let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
-                let bias =
-                    if self.bias.is_empty() { GpuView::none() } else { self.bias.value.gpu() };
                 let (epilogue, of) =
-                    (cuda::Epilogue { bias, relu }, [x.gpu(), self.kernel.value.gpu()]);
+                    (self.epilogue_there(relu), [x.gpu(), self.kernel.value.gpu()]);
                 cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, z.gpu_mut());
-            }
-        }
-    }
-
-    /// y = relu(z), or z itself, from x; and the moments of y around `shift`, where the engine has
-    /// them for nothing.
-    pub(crate) fn convolve_with_moments<'a>(
-        &self,
-        cx: &'a mut Context,
-        x: &Tensor,
-        g: &'a Geometry,
-        shift: &[f32],
-        y: &mut Tensor,
-    ) -> Option<&'a [f32]> {
-        match &cx.device {
-            Device::Cpu => {
-                let epilogue = self.epilogue(self.options.activation == Activation::Relu);
-                let kernel = self.kernel.value.view();
-                let (ws, x, y) = (&mut cx.workspace, x.view(), y.view_mut());
-                cpu::forward_with_moments(ws, g, x, kernel, epilogue, shift, y)
-            }
-            Device::Cuda(_) => {
-                self.convolve(cx, x, y, self.options.activation == Activation::Relu);
-                None
             }
         }
     }

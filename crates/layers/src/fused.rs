@@ -14,9 +14,10 @@
 //!              0 elsewhere, through the normalization, through relu, summed for the bias, in one
 //!              pass. In a first layer, where nobody wants dx, dz is made line by line for the
 //!              kernel's gradient and never exists
-//! Cost         passes over an array as large as the convolution's output: 4 forward instead of 6,
-//!              5 backward instead of 12. Such passes are bound by memory, and in the tutorial's
-//!              network that array has 31 MB
+//! Cost         passes over an array as large as the convolution's output: 3 forward instead of 6,
+//!              5 backward instead of 12: the convolution hands on the sums of its output, unless
+//!              its algorithm has no place for them. Such passes are bound by memory, and in the
+//!              tutorial's network that array has 31 MB
 //! Conventions  inference has the bits that the layers give one by one; training has them up to
 //!              the order of sums in f64
 //! ```
@@ -39,7 +40,7 @@ use crate::{
 use cpu::Passes;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::simd::Isa;
-use gradus_tensor::{Context, Device, Shape, Spec, Tensor};
+use gradus_tensor::{Context, Device, Shape, Spec, Tensor, Workspace};
 use std::any::Any;
 
 /// The layers, borrowed to be read.
@@ -92,7 +93,8 @@ impl<'a> Layers<'a> {
 }
 
 /// z, activated, and its statistics (mean, the rest of the mean, variance), towards which the moving
-/// ones are moved; unless the normalization is frozen.
+/// ones are moved; unless the normalization is frozen. z is read again only where the convolution has
+/// no moments of it.
 fn convolve_and_judge(
     chain: &mut [Box<dyn Layer>],
     cx: &mut Context,
@@ -103,21 +105,25 @@ fn convolve_and_judge(
     let (first, others) = chain.split_at_mut(1);
     let conv = &*as_layer_mut::<Conv2D>(&mut first[0]);
     let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
-    let relu = conv.activation_option() == Activation::Relu;
     if normalization.is_frozen() {
+        let relu = conv.activation_option() == Activation::Relu;
         return conv.convolve(cx, x, z, relu);
     }
     match &cx.device {
         Device::Cpu => {
             let statistics = [&mut *mean, rest, &mut *variance].map(|t| t.slice_mut());
-            convolve_with_statistics(conv, cx, x, z, normalization.moving().mean, statistics);
+            let (ws, shift) = (&mut cx.workspace, normalization.moving().mean);
+            convolve_with_statistics(conv, ws, x, z, shift, statistics);
             normalization.move_statistics(z.shape(), mean, variance);
         }
         Device::Cuda(gpu) => {
-            let gpu = gpu.clone();
-            conv.convolve(cx, x, z, relu);
-            let scratch = &mut cx.workspace.scratch;
-            normalization.judge_there(&gpu, scratch, z, [mean, rest, variance]);
+            let (gpu, statistics) = (gpu.clone(), [mean, rest, variance]);
+            match conv.convolve_with_moments_there(&gpu, cx, x, z) {
+                Some(pieces) => {
+                    normalization.judge_pieces_there(&gpu, &pieces, z.shape(), statistics);
+                }
+                None => normalization.judge_there(&gpu, &mut cx.workspace.scratch, z, statistics),
+            }
         }
     }
 }
@@ -126,7 +132,7 @@ fn convolve_and_judge(
 /// moving mean, which is not far off once training goes.
 fn convolve_with_statistics(
     conv: &Conv2D,
-    cx: &mut Context,
+    ws: &mut Workspace,
     x: &Tensor,
     z: &mut Tensor,
     shift: &[f32],
@@ -134,11 +140,10 @@ fn convolve_with_statistics(
 ) {
     let g = conv.planned(x);
     let rows = z.len() / g.k;
-    match conv.convolve_with_moments(cx, x, &g, shift, z) {
+    match conv.convolve_with_moments(ws, x, &g, shift, z) {
         Some(sums) => statistics_of_moments(sums, shift, rows, statistics),
         None => {
-            let (isa, ws) = (Isa::detect(), &mut cx.workspace);
-            batch_normalization::cpu::statistics(isa, ws, z.rows(), statistics);
+            batch_normalization::cpu::statistics(Isa::detect(), ws, z.rows(), statistics);
         }
     }
 }
@@ -154,7 +159,11 @@ pub(crate) fn plan(chain: &[Box<dyn Layer>], x: Spec, mode: Mode) -> Option<Plan
     let scratch = cpu::scratch(&g).max(batch_normalization::cpu::scratch(rows, g.c));
     let scratch = scratch.max(cpu::scratch_of_kernel(&g, &layers.conv.geometry(x.shape).ok()?));
     let own = Plan::new(Spec::f32(g.y())).with_scratch(scratch.max(conv.scratch));
-    let own = own.with_gpu_scratch(cuda::scratch(&g).max(conv.gpu_scratch));
+    let there = match mode {
+        Mode::Train => layers.conv.scratch_with_moments_there(x.shape).ok()?,
+        Mode::Infer => conv.gpu_scratch,
+    };
+    let own = own.with_gpu_scratch(cuda::scratch(&g).max(there));
     let statistic = Slot::fixed(Spec::f32(Shape::new(&[g.c])));
     let mut slots = vec![Slot::per_batch(Spec::f32(g.x()))];
     if mode == Mode::Train {

@@ -1,6 +1,6 @@
 //! A device for the tests of kernels.
 
-use gradus_cuda_emu::Schedule;
+use gradus_cuda_emu::{Emulated, Schedule};
 use gradus_gpu::Gpu;
 use std::sync::OnceLock;
 
@@ -38,13 +38,22 @@ pub fn gpu_with_tensor_cores() -> Option<Gpu> {
 /// If the device is refused then.
 #[must_use]
 pub fn older_gpu(capability: (i32, i32)) -> Option<Gpu> {
+    let (found, emulated) = emulated_gpu()?;
+    drop(found);
+    emulated.set_capability(capability);
+    Some(Gpu::open(0).expect("a device that opened before"))
+}
+
+/// An emulated device and what emulates it, which counts for the whole process: for a test that has one
+/// of its own. None, saying why, where there is a real one or none is emulated.
+///
+/// # Panics
+/// As [`gpu`].
+#[must_use]
+pub fn emulated_gpu() -> Option<(Gpu, &'static Emulated)> {
     let found = gpu()?;
     match gradus_cuda_emu::install() {
-        Ok(emulated) if found.name() == EMULATED => {
-            drop(found);
-            emulated.set_capability(capability);
-            Some(Gpu::open(0).expect("a device that opened before"))
-        }
+        Ok(emulated) if found.name() == EMULATED => Some((found, emulated)),
         _ => {
             say(&format!("skipped: {} is not emulated", found.name()));
             None

@@ -16,5 +16,5 @@ mod gradcheck;
 pub use cases::Cases;
 pub use close::{Tolerance, assert_close};
 pub use golden::{Golden, test_data};
-pub use gpu::{gpu, gpu_with_tensor_cores, older_gpu};
+pub use gpu::{emulated_gpu, gpu, gpu_with_tensor_cores, older_gpu};
 pub use gradcheck::gradcheck;

@@ -159,8 +159,11 @@ struct Epilogue {
     const float* bias;
     int relu;
 
-    __device__ float operator()(float sum, int column) const {
-        const float z = bias ? sum + bias[column] : sum;
+    __device__ float operator()(float sum, int column) const { return with(bias ? bias[column] : 0.f, sum); }
+
+    // The same with the column's bias at hand.
+    __device__ float with(float own, float sum) const {
+        const float z = bias ? sum + own : sum;
         return relu && z < 0.f ? 0.f : z; // not fmaxf, which would hide a NaN
     }
 };

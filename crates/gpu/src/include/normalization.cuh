@@ -3,6 +3,7 @@
 #pragma once
 #include "columns.cuh"
 #include "lanes.cuh"
+#include "moments.cuh"
 
 // Rows that a thread sums in f32, and whose numbers are on their way from memory together.
 #define TILE 8
@@ -17,14 +18,6 @@ __device__ __forceinline__ size_t end_of_chunk(size_t rows, int chunk) {
     const size_t end = ((size_t)blockIdx.y + 1) * chunk;
     return end < rows ? end : rows;
 }
-
-__device__ __forceinline__ void write_pair(float* at, size_t next, double sum) {
-    const float nearest = (float)sum;
-    at[0] = nearest;
-    at[next] = (float)(sum - nearest);
-}
-
-__device__ __forceinline__ double read_pair(const float* at, size_t next) { return (double)at[0] + at[next]; }
 
 // The numbers of V channels, or the same one for all where there are none.
 template <int V>

@@ -4,35 +4,26 @@
 // the chunks. A thread sums few rows in f32, as differences from something near them, and these sums in f64.
 // target compute_75
 #include "normalization.cuh"
-#include "reduce.cuh"
 
 // Adds to `all` the moments of `count` numbers, `stride` apart: as differences from the first, which are small where
 // the numbers are alike, however large they are.
 __device__ __forceinline__ void absorb(Moments<double>& all, const float* __restrict__ x, size_t stride, int count) {
-    float d[TILE], sum = 0.f, m2 = 0.f;
+    float d[TILE];
 #pragma unroll
     for (int j = 0; j < TILE; ++j) d[j] = j < count ? x[j * stride] : 0.f;
     const float first = d[0];
 #pragma unroll
-    for (int j = 0; j < TILE; ++j) {
-        d[j] = j < count ? d[j] - first : 0.f;
-        sum += d[j];
-    }
-    const float mean = sum / (float)count;
-#pragma unroll
-    for (int j = 0; j < TILE; ++j) {
-        const float off = j < count ? d[j] - mean : 0.f;
-        m2 = fmaf(off, off, m2);
-    }
+    for (int j = 0; j < TILE; ++j) d[j] -= first;
+    const Moments<float> few = moments_of(d, count);
     // As `merge`, but for the share, which f32 can say well enough and much faster.
-    const double delta = (double)first + mean - all.mean, before = all.count;
+    const double delta = (double)first + few.mean - all.mean, before = all.count;
     all.count += count;
     const double share = (float)count / (float)all.count;
     all.mean += delta * share;
-    all.m2 += m2 + delta * delta * before * share;
+    all.m2 += few.m2 + delta * delta * before * share;
 }
 
-// Mean (a pair) and sum of squares around it of each chunk, each channels·chunks. Blocks: groups of lanes, chunks.
+// The moments of each chunk, as moments.cuh has them. Blocks: groups of lanes, chunks.
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 batch_normalization_moments(const float* __restrict__ x, unsigned long long rows, int channels, int lanes, int chunk,
                             float* __restrict__ partials) {
@@ -45,12 +36,8 @@ batch_normalization_moments(const float* __restrict__ x, unsigned long long rows
             absorb(all, x + row * channels + c, stride, rows_of_tile(row, end, me.strands));
     }
     all = fold_strands(all, lanes, [](const Moments<double>& a, const Moments<double>& b) { return merge(a, b); });
-    if (me.strand == 0 && c < channels) {
-        const size_t next = (size_t)channels * gridDim.y;
-        float* at = partials + (size_t)c * gridDim.y + blockIdx.y;
-        write_pair(at, next, all.mean);
-        at[2 * next] = (float)all.m2;
-    }
+    if (me.strand == 0 && c < channels)
+        write_moments(partials + (size_t)c * gridDim.y + blockIdx.y, (size_t)channels * gridDim.y, all);
 }
 
 // moving = keep · moving + mean · (mean of the batch), the variance likewise.
@@ -58,22 +45,18 @@ struct Towards {
     double keep, mean, variance;
 };
 
-// Mean, the rest of the mean and variance from the moments of all chunks. The moving ones are null, or moved. A block
-// for each channel.
-extern "C" __global__ void batch_normalization_statistics(const float* __restrict__ partials, unsigned long long rows,
-                                                          int chunk, int chunks, Towards towards,
+// Mean, the rest of the mean and variance from the moments of all pieces: chunks of rows, or whatever they were taken
+// of. The moving ones are null, or moved. A block for each channel.
+extern "C" __global__ void batch_normalization_statistics(const float* __restrict__ moments, int pieces,
+                                                          Towards towards,
                                                           float* __restrict__ mean, float* __restrict__ rest,
                                                           float* __restrict__ variance,
                                                           float* __restrict__ moving_mean,
                                                           float* __restrict__ moving_variance) {
-    const size_t c = blockIdx.x, next = (size_t)gridDim.x * chunks;
+    const size_t c = blockIdx.x, next = (size_t)gridDim.x * pieces;
     Moments<double> all = Moments<double>::none();
-    for (int i = (int)threadIdx.x; i < chunks; i += (int)blockDim.x) {
-        const float* at = partials + c * chunks + i;
-        const size_t first = (size_t)i * chunk, left = rows - first;
-        const double count = left < (size_t)chunk ? (double)left : (double)chunk;
-        all = merge(all, Moments<double>{count, read_pair(at, next), (double)at[2 * next]});
-    }
+    for (int i = (int)threadIdx.x; i < pieces; i += (int)blockDim.x)
+        all = merge(all, read_moments(moments + c * pieces + i, next));
     all = block_merge(all);
     if (threadIdx.x != 0) return;
     const float nearest = (float)all.mean, biased = (float)all.variance();

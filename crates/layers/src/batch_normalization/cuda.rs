@@ -21,10 +21,8 @@ kernels! {
         partials: Out<f32>,
     );
     fn batch_normalization_statistics(
-        partials: In<f32>,
-        rows: u64,
-        chunk: i32,
-        chunks: i32,
+        moments: In<f32>,
+        pieces: i32,
         towards: Towards,
         mean: Out<f32>,
         rest: Out<f32>,
@@ -177,12 +175,23 @@ impl Cut {
     pub(crate) fn grid(&self) -> Grid {
         Grid::of([self.groups as u32, self.chunks as u32, 1], COLUMN_THREADS as u32)
     }
+}
 
-    /// A block for each channel, with about a thread for each chunk.
-    fn grid_of_channels(&self, channels: usize) -> Grid {
-        let threads = self.chunks.next_power_of_two().clamp(32, COLUMN_THREADS);
-        Grid::of([channels as u32, 1, 1], threads as u32)
-    }
+/// A block for each channel, with about a thread for each of the pieces whose sums it adds.
+fn grid_of_channels(channels: usize, pieces: usize) -> Grid {
+    let threads = pieces.next_power_of_two().clamp(32, COLUMN_THREADS);
+    Grid::of([channels as u32, 1, 1], threads as u32)
+}
+
+/// Floats of the moments of a piece, for each channel, as in moments.cuh.
+pub(crate) const MOMENTS: usize = 4;
+
+/// The moments of the pieces that a matrix falls into, [`MOMENTS`] for each of them and each channel:
+/// of batch normalization's own chunks, or taken where the matrix was made.
+#[derive(Debug)]
+pub(crate) struct Pieces<'a> {
+    pub(crate) count: usize,
+    pub(crate) moments: GpuViewMut<'a, f32>,
 }
 
 /// Floats of scratch that every function here can do with, for up to that many rows.
@@ -214,14 +223,35 @@ fn statistics_of(
     cut: Cut,
     mut scratch: GpuViewMut<'_, f32>,
     x: GpuView<'_, f32>,
+    into: [GpuViewMut<'_, f32>; 3],
+    moving: Option<Moving<'_>>,
+) {
+    let channels = into[0].len();
+    let rows = rows(x.len(), channels);
+    expect_scratch(&scratch, cut.chunks * MOMENTS * channels);
+    let (lanes, chunk, partials) = (cut.lanes as i32, cut.chunk as i32, scratch.reborrow());
+    // SAFETY: the kernel reads `rows` rows of `channels`, which is x, and writes the moments of each
+    // channel and chunk, for which there is room.
+    unsafe {
+        let (n, c) = (rows as u64, channels as i32);
+        batch_normalization_moments(gpu, cut.grid(), x, n, c, lanes, chunk, partials);
+    }
+    merge(gpu, &Pieces { count: cut.chunks, moments: scratch }, into, moving);
+}
+
+/// As [`statistics`], from the moments of all pieces of x.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub(crate) fn merge(
+    gpu: &Gpu,
+    pieces: &Pieces<'_>,
     [mean, rest, variance]: [GpuViewMut<'_, f32>; 3],
     moving: Option<Moving<'_>>,
 ) {
     let channels = mean.len();
     assert_eq!((channels, channels), (rest.len(), variance.len()), "one for each channel");
-    let rows = rows(x.len(), channels);
-    expect_scratch(&scratch, cut.chunks * 3 * channels);
-    let (chunk, chunks) = (cut.chunk as i32, cut.chunks as i32);
+    expect_scratch(&pieces.moments, pieces.count * MOMENTS * channels);
     let (towards, moving_mean, moving_variance) = match moving {
         None => (Towards::default(), GpuViewMut::none(), GpuViewMut::none()),
         Some(Moving { mean, variance, momentum: keep, factor }) => {
@@ -230,21 +260,14 @@ fn statistics_of(
             (towards, mean, variance)
         }
     };
-    // SAFETY: the first kernel reads `rows` rows of `channels`, which is x, and writes three numbers
-    // for each channel and chunk, for which there is room; the second reads these and writes a
-    // number for each channel, which is the length of the others, or none.
+    // SAFETY: the kernel reads the moments of each channel and piece, and writes a number for each
+    // channel, which is the length of the others, or none.
     unsafe {
-        let partials = scratch.reborrow();
-        let lanes = cut.lanes as i32;
-        let (n, c) = (rows as u64, channels as i32);
-        batch_normalization_moments(gpu, cut.grid(), x, n, c, lanes, chunk, partials);
         batch_normalization_statistics(
             gpu,
-            cut.grid_of_channels(channels),
-            scratch.as_view(),
-            n,
-            chunk,
-            chunks,
+            grid_of_channels(channels, pieces.count),
+            pieces.moments.as_view(),
+            pieces.count as i32,
             towards,
             mean,
             rest,
@@ -358,7 +381,7 @@ pub(crate) fn add_products(
     unsafe {
         batch_normalization_sums(
             gpu,
-            cut.grid_of_channels(channels),
+            grid_of_channels(channels, cut.chunks),
             scratch.as_view(),
             cut.chunks as i32,
             n.rest,

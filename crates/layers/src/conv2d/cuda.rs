@@ -15,6 +15,7 @@ mod pass;
 mod tensorcore;
 #[cfg(test)]
 pub(super) mod tests;
+mod way;
 mod windows;
 pub mod winograd;
 
@@ -26,25 +27,27 @@ use crate::matmul::int;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 use gradus_tensor::{Context, Precision};
 use pass::Pass;
+use way::Way;
+pub(crate) use way::{forward_with_moments, moments_scratch};
 use windows::{Phase, Windows, phases};
 
 kernels! {
     "conv2d/conv2d";
     fn conv2d_forward(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_narrow(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_narrow_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_backward_input(
         g: Windows, phase: Phase, dz: In<f32>, kernel: In<f32>, dx: Out<f32>, apart: u64,
@@ -84,6 +87,7 @@ type Forward = unsafe fn(
     i32,
     Out<'_, f32>,
     u64,
+    Out<'_, f32>,
 );
 type BackwardInput =
     unsafe fn(&Gpu, Grid, Windows, Phase, In<'_, f32>, In<'_, f32>, Out<'_, f32>, u64);
@@ -150,25 +154,8 @@ pub fn forward(
     scratch: GpuViewMut<'_, f32>,
     y: GpuViewMut<'_, f32>,
 ) {
-    check(g, x.len(), kernel.len(), y.len());
-    assert!(epilogue.bias.is_empty() || epilogue.bias.len() == g.k, "a bias for each filter");
-    if y.is_empty() {
-        return;
-    }
-    if depthwise::fits(g) {
-        return depthwise::forward(gpu, g, [x, kernel], epilogue, y);
-    }
-    let precision = supported(gpu, arithmetic.precision);
-    if precision == Precision::F32 && direct::fits(g) {
-        return direct::forward(gpu, g, [x, kernel], epilogue, y);
-    }
-    if arithmetic.takes_winograd(gpu, g, Winograd::forward) {
-        return winograd::forward(gpu, g, [x, kernel], epilogue, scratch, y);
-    }
-    if hopper::chosen(gpu, precision, g, &hopper::Problem::forward(g)) {
-        return hopper::forward(gpu, g, [x, kernel], epilogue, scratch, y);
-    }
-    forward_in_tiles(gpu, precision, g, [x, kernel], epilogue, scratch, y);
+    let (way, y) = (Way::of(gpu, arithmetic, g), [y, GpuViewMut::none()]);
+    way.forward(gpu, g, [x, kernel], epilogue, scratch, y);
 }
 
 /// The same in the tiles that every device has, whatever would be chosen.
@@ -184,16 +171,29 @@ pub fn forward_in_tiles(
     scratch: GpuViewMut<'_, f32>,
     y: GpuViewMut<'_, f32>,
 ) {
-    check(g, x.len(), kernel.len(), y.len());
-    let pass = Pass::forward(g, supported(gpu, precision));
-    let launch = forward_kernel(&pass);
-    let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
+    let way = Way::Tiles(Pass::forward(g, supported(gpu, precision)));
+    way.forward(gpu, g, [x, kernel], epilogue, scratch, [y, GpuViewMut::none()]);
+}
+
+/// The tiles of [`forward`], and the moments of y unless that is none.
+fn tiles(
+    gpu: &Gpu,
+    pass: &Pass,
+    g: &Geometry,
+    [x, kernel]: [GpuView<'_, f32>; 2],
+    epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    [y, to]: [GpuViewMut<'_, f32>; 2],
+) {
+    let launch = forward_kernel(pass);
+    let (w, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
     let apart = pass.len() as u64;
     in_parts(gpu, pass.parts, epilogue, scratch, y, |y, Epilogue { bias, relu }| {
         let (grid, relu) = (pass.grid(), i32::from(relu));
         // SAFETY: the kernel reads x, kernel and bias and writes y within the geometry that their
-        // lengths were checked against, and parts within the scratch.
-        unsafe { launch(gpu, grid, windows, filters, groups, x, kernel, bias, relu, y, apart) }
+        // lengths were checked against, parts within the scratch, and moments for each filter and
+        // piece, for which there is room, or none.
+        unsafe { launch(gpu, grid, w, filters, groups, x, kernel, bias, relu, y, apart, to) }
     });
 }
 

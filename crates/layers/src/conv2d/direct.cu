@@ -5,6 +5,7 @@
 // tile of y from it: 8 x 16 pixels by 32 filters. A thread keeps 4 pixels x 4 filters in registers.
 // target compute_75
 #include "matmul.cuh"
+#include "moments.cuh"
 
 // As in cuda/direct.rs.
 #define DOWN 8
@@ -39,10 +40,22 @@ __device__ __forceinline__ void load(const Direct& g, const float* x, const floa
     __syncthreads();
 }
 
-// Blocks along x count tiles of y, along y 32 filters.
+// Leaves the moments of this block's tile of y, of which a thread has four pixels from (p, q) down, of the four
+// filters from `filter + k` on. A strand's pixels are of one column, two rows apart.
+__device__ __forceinline__ void judge(const float (&y)[4][4], const Direct& g, int p, int q, int filter, int k,
+                                      float* moments) {
+    Judged<FILTERS, DOWN * ACROSS / 4> tile(dynamic_shared<float>());
+    const int count = q < g.q ? rows_before(g.p, p, 2, 4) : 0;
+    const auto column = [=](int j) { return k + j; };
+    tile.take<4, 4>(threadIdx.x / 8, count, column, [&](int i, int j) { return y[i][j]; });
+    tile.write(moments, filter, g.k, g.k, blockIdx.x, gridDim.x);
+}
+
+// Blocks along x count tiles of y, along y 32 filters. The moments of y's filters, of each tile, where that is not
+// null.
 extern "C" __global__ void __launch_bounds__(256, 2)
 conv2d_direct_forward(const Direct g, const float* __restrict__ x, const float* __restrict__ kernel,
-                      const float* __restrict__ bias, int relu, float* __restrict__ y) {
+                      const float* __restrict__ bias, int relu, float* __restrict__ y, float* __restrict__ moments) {
     float *weights = dynamic_shared<float>(), *part = weights + g.r * g.run * FILTERS;
     const int n = quotient(g.tiles, blockIdx.x), tile = blockIdx.x - n * g.tiles.by;
     const int p0 = tile / g.tiles_across * DOWN, q0 = tile % g.tiles_across * ACROSS, filter = blockIdx.y * FILTERS;
@@ -67,15 +80,21 @@ conv2d_direct_forward(const Direct g, const float* __restrict__ x, const float* 
     }
     const Epilogue epilogue{bias, relu};
 #pragma unroll
+    for (int e = 0; e < 4; ++e) {
+        const float own = bias && filter + k + e < g.k ? bias[filter + k + e] : 0.f;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sum[j][e] = epilogue.with(own, sum[j][e]);
+    }
+#pragma unroll
     for (int j = 0; j < 4; ++j) {
         const int p = p0 + down + 2 * j, q = q0 + across, first = filter + k;
         if (p >= g.p || q >= g.q) continue;
         float* to = y + (((size_t)n * g.p + p) * g.q + q) * g.k;
         if (g.k % 4 == 0 && first < g.k)
-            *(float4*)(to + first) = make_float4(epilogue(sum[j][0], first), epilogue(sum[j][1], first + 1),
-                                                 epilogue(sum[j][2], first + 2), epilogue(sum[j][3], first + 3));
+            *(float4*)(to + first) = make_float4(sum[j][0], sum[j][1], sum[j][2], sum[j][3]);
         else
             for (int e = 0; e < 4; ++e)
-                if (first + e < g.k) to[first + e] = epilogue(sum[j][e], first + e);
+                if (first + e < g.k) to[first + e] = sum[j][e];
     }
+    if (moments) judge(sum, g, p0 + down, q0 + across, filter, k, moments);
 }

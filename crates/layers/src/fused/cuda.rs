@@ -2,7 +2,8 @@
 //! and written once backward.
 //!
 //! Sums take two stages, as in batch normalization, whose kernels make the statistics before these
-//! passes and add what [`Passes::backward_parameters`] sums.
+//! passes, most often of moments that the convolution has left, and add what
+//! [`Passes::backward_parameters`] sums.
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ kernels! {
     "conv2d/direct";
     fn conv2d_direct_forward(
         g: Direct, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32, y: Out<f32>,
+        moments: Out<f32>,
     );
 }
 
@@ -57,6 +58,15 @@ fn shared(g: &Geometry) -> usize {
     (rows * numbers + g.taps() * FILTERS) * size_of::<f32>()
 }
 
+/// Bytes of shared memory in which the moments of a tile are taken, as `Judged` in moments.cuh: of 32
+/// strands.
+const JUDGED: usize = (FILTERS + 32 + 2 * 32 * (FILTERS + 8)) * size_of::<f32>();
+
+/// Tiles of all images, for each 32 filters.
+pub(super) fn tiles(g: &Geometry) -> usize {
+    g.n * g.p.div_ceil(TILE[0]) * g.q.div_ceil(TILE[1])
+}
+
 /// Whether it can be done so: taps of a row lie side by side.
 pub(super) fn fits(g: &Geometry) -> bool {
     g.groups == 1 && g.c <= MOST && (g.dilation[1] == 1 || g.s == 1) && shared(g) <= SHARED
@@ -67,7 +77,7 @@ pub(super) fn forward(
     g: &Geometry,
     [x, kernel]: [GpuView<'_, f32>; 2],
     Epilogue { bias, relu }: Epilogue<'_>,
-    y: GpuViewMut<'_, f32>,
+    [y, moments]: [GpuViewMut<'_, f32>; 2],
 ) {
     let [down, across] = [g.p.div_ceil(TILE[0]), g.q.div_ceil(TILE[1])];
     let [rows, numbers] = part(g);
@@ -89,8 +99,11 @@ pub(super) fn forward(
         numbers: Divisor::new(numbers),
         tiles: Divisor::new(down * across),
     };
-    let blocks = [int(g.n * down * across) as u32, int(g.k.div_ceil(FILTERS)) as u32, 1];
-    let grid = Grid::of(blocks, Grid::THREADS).with_shared(shared(g) as u32);
-    // SAFETY: the kernel stays within the geometry, which the views' lengths were checked against.
-    unsafe { conv2d_direct_forward(gpu, grid, sizes, x, kernel, bias, i32::from(relu), y) }
+    let blocks = [int(tiles(g)) as u32, int(g.k.div_ceil(FILTERS)) as u32, 1];
+    let shared = shared(g).max(if moments.is_empty() { 0 } else { JUDGED });
+    let (grid, relu) = (Grid::of(blocks, Grid::THREADS), i32::from(relu));
+    let grid = grid.with_shared(shared as u32);
+    // SAFETY: the kernel stays within the geometry, which the views' lengths were checked against;
+    // there are moments for each tile and filter, or none.
+    unsafe { conv2d_direct_forward(gpu, grid, sizes, x, kernel, bias, relu, y, moments) }
 }

@@ -93,6 +93,12 @@ impl Pass {
         self.product.groups * self.product.rows * self.product.columns
     }
 
+    /// The tiles, one below the other, whose moments the forward pass can take: none where it leaves
+    /// parts of sums.
+    pub(super) fn pieces(&self) -> Option<usize> {
+        (self.parts == 1).then(|| self.product.rows.div_ceil(self.tile.rows))
+    }
+
     pub(super) fn scratch(&self) -> usize {
         self.tile.scratch(self.len(), self.product.depth)
     }

@@ -10,27 +10,27 @@ kernels! {
     "conv2d/conv2d_tensorcore";
     fn conv2d_forward_tf32(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_tf32_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_tf32_narrow_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_bf16(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_bf16_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_forward_bf16_narrow_quads(
         g: Windows, filters: i32, groups: i32, x: In<f32>, kernel: In<f32>, bias: In<f32>, relu: i32,
-        y: Out<f32>, apart: u64,
+        y: Out<f32>, apart: u64, moments: Out<f32>,
     );
     fn conv2d_backward_input_tf32_quads(
         g: Windows, phase: Phase, dz: In<f32>, kernel: In<f32>, dx: Out<f32>, apart: u64,

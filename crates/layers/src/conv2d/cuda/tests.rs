@@ -59,7 +59,7 @@ fn the_kernels_are_the_definition() {
 }
 
 /// Geometries that take every tile, by quads, with sums in parts and whole.
-fn every_tile() -> Vec<Geometry> {
+pub(super) fn every_tile() -> Vec<Geometry> {
     let of = |groups, x: [usize; 4], kernel: [usize; 4], strides, padding| {
         let (x, kernel) = (Shape::new(&x), Shape::new(&kernel));
         Geometry::grouped(groups, x, kernel, strides, padding, [1, 1]).unwrap()
