@@ -96,7 +96,7 @@ fn winograd_is_the_definition() {
 fn turns_add_up_to_the_batch() {
     let Some(gpu) = gpu() else { return };
     let shapes =
-        [([3, 25, 29, 8], 12), ([3, 25, 30, 5], 3), ([1, 47, 45, 4], 72), ([2, 33, 31, 72], 4)];
+        [([5, 33, 29, 8], 12), ([6, 25, 30, 5], 3), ([1, 47, 45, 4], 72), ([2, 33, 31, 72], 4)];
     for (case, (x, k)) in shapes.into_iter().enumerate() {
         let g = geometry(x, k, Padding::Same);
         let arrays = Arrays::random(&g, &mut Cases::new("conv2d winograd turns", case as u32));
@@ -104,6 +104,10 @@ fn turns_add_up_to_the_batch() {
         let turns: Vec<_> = cut.turns().collect();
         assert!(turns.len() > 1 && turns.iter().any(|turn| turn.len() < ROWS), "{turns:?}");
         assert_eq!(turns.iter().map(Range::len).sum::<usize>(), cut.of.tiles.count());
+        // In one turn the first two have sums in parts, by quads and one by one.
+        let blocks = PRODUCTS * cut.weight_tile().count(g.c, g.k);
+        let parts = cut.weight_tile().parts(blocks, cut.of.tiles.count());
+        assert_eq!(parts > 1, case < 2, "{parts} parts");
         let turns = by_kernels(&gpu, &g, &arrays, ROWS);
         assert_right("in turns", &g, &arrays, &turns);
         let whole = by_kernels(&gpu, &g, &arrays, 4 * ROWS);
