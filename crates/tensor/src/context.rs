@@ -104,7 +104,7 @@ impl Context {
     }
 }
 
-/// What a CPU engine may use besides its arguments.
+/// What an engine may use besides its arguments: threads and desks on the CPU, scratch on a GPU too.
 #[derive(Debug)]
 pub struct Workspace {
     /// The threads.
