@@ -71,9 +71,10 @@ pub(crate) fn full(words: impl Iterator<Item = String>) -> Result<()> {
         };
         say(&format!("[{}/{count}] {}: {} <- {by}", i + 1, mutant.file, mutant.bug));
         verdicts.push(Verdict { mutant, noticed });
-    }
-    if only.is_empty() {
-        report::write(&baselines, &verdicts, start.elapsed())?;
+        if only.is_empty() {
+            // Each time, since it takes so long that it may be cut off.
+            report::write(&baselines, &verdicts, count, start.elapsed())?;
+        }
     }
     let missed = verdicts.iter().filter(|verdict| verdict.noticed.is_none()).count();
     if missed > 0 {

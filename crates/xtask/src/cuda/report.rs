@@ -6,19 +6,24 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-/// Writes it to `docs/cuda`.
-pub(super) fn write(baselines: &[Baseline], verdicts: &[Verdict], took: Duration) -> Result<()> {
+/// Writes to `docs/cuda` what is known of `count` bugs.
+pub(super) fn write(
+    baselines: &[Baseline],
+    verdicts: &[Verdict],
+    count: usize,
+    took: Duration,
+) -> Result<()> {
     let date = crate::today()?;
     let path = format!("docs/cuda/{date}-campaign.md");
-    fs::write(&path, text(&date, baselines, verdicts, took)?).with_context(|| path.clone())?;
-    crate::say(&format!("written to {path}"));
-    Ok(())
+    let text = text(&date, baselines, verdicts, count, took)?;
+    fs::write(&path, text).with_context(|| path.clone())
 }
 
 fn text(
     date: &str,
     baselines: &[Baseline],
     verdicts: &[Verdict],
+    count: usize,
     took: Duration,
 ) -> Result<String, std::fmt::Error> {
     let noticed = verdicts.iter().filter(|verdict| verdict.noticed.is_some()).count();
@@ -32,9 +37,13 @@ fn text(
     for Baseline { schedule, passed, seconds } in baselines {
         writeln!(text, "| {schedule} | {passed} | {seconds:.0} |")?;
     }
+    let planted = match verdicts.len() {
+        all if all == count => String::new(),
+        some => format!("{some} of {count} were planted before the run was cut off. "),
+    };
     write!(
         text,
-        "\n## Planted bugs\n\n{noticed} of {} were noticed. Each was planted alone \
+        "\n## Planted bugs\n\n{planted}{noticed} of {} were noticed. Each was planted alone \
          (`crates/cuda-emu/mutants`); the test is the first that failed, the schedule the first under \
          which one did, in the order above.\n",
         verdicts.len()
