@@ -29,41 +29,28 @@ gradus_tensor::vectorize! {
 
 /// A line of x that becomes one of dz.
 trait Line {
-    /// Floats of the line.
-    fn len(&self) -> usize;
+    /// Whether the next line has to be fetched while this one is worked on.
+    const FETCHES: bool;
 
-    /// `W` numbers of x.
-    fn read<const W: usize>(&self, at: usize) -> [f32; W];
+    fn x(&self) -> &[f32];
 
-    /// `W` numbers of dz.
-    fn write<const W: usize>(&mut self, at: usize, dz: [f32; W]);
-
-    /// Fetches what the next line has in a place.
-    fn fetch_next(&self, at: usize);
+    fn dz(&mut self) -> &mut [f32];
 }
 
 /// dz takes the place of x.
 struct InPlace<'a>(&'a mut [f32]);
 
 impl Line for InPlace<'_> {
+    const FETCHES: bool = true;
+
     #[inline(always)]
-    fn len(&self) -> usize {
-        self.0.len()
+    fn x(&self) -> &[f32] {
+        self.0
     }
 
     #[inline(always)]
-    fn read<const W: usize>(&self, at: usize) -> [f32; W] {
-        chunk(self.0, at)
-    }
-
-    #[inline(always)]
-    fn write<const W: usize>(&mut self, at: usize, dz: [f32; W]) {
-        *self.0[at..].first_chunk_mut().expect("W numbers") = dz;
-    }
-
-    #[inline(always)]
-    fn fetch_next(&self, at: usize) {
-        ahead(self.0, self.0.len() + at);
+    fn dz(&mut self) -> &mut [f32] {
+        self.0
     }
 }
 
@@ -71,23 +58,17 @@ impl Line for InPlace<'_> {
 struct Apart<'a>(&'a [f32], &'a mut [f32]);
 
 impl Line for Apart<'_> {
+    const FETCHES: bool = false;
+
     #[inline(always)]
-    fn len(&self) -> usize {
-        self.0.len()
+    fn x(&self) -> &[f32] {
+        self.0
     }
 
     #[inline(always)]
-    fn read<const W: usize>(&self, at: usize) -> [f32; W] {
-        chunk(self.0, at)
+    fn dz(&mut self) -> &mut [f32] {
+        self.1
     }
-
-    #[inline(always)]
-    fn write<const W: usize>(&mut self, at: usize, dz: [f32; W]) {
-        *self.1[at..].first_chunk_mut().expect("W numbers") = dz;
-    }
-
-    #[inline(always)]
-    fn fetch_next(&self, _: usize) {}
 }
 
 #[inline(always)]
@@ -156,13 +137,13 @@ fn gradient_channels<const W: usize, const FMA: bool>(
                 let won = codes[lane] & !DROPPED == (first_tap + s) as u8;
                 dy[lane] = if won { d[lane] } else { 0.0 };
             }
-            gradient::<W, FMA>(constants, relu, dy, (line, place), &mut total);
+            gradient::<W, FMA, _>(constants, relu, dy, (line, place), &mut total);
             place += c;
         }
     }
-    while place < line.len() {
+    while place < line.x().len() {
         // Nothing won there.
-        gradient::<W, FMA>(constants, relu, [0.0; W], (line, place), &mut total);
+        gradient::<W, FMA, _>(constants, relu, [0.0; W], (line, place), &mut total);
         place += c;
     }
     // PERF: as arrays, or the totals are kept in pieces of registers (a factor of 1.2).
@@ -175,15 +156,17 @@ fn gradient_channels<const W: usize, const FMA: bool>(
 
 /// dz of `W` numbers of a line, added to `total`.
 #[inline(always)]
-fn gradient<const W: usize, const FMA: bool>(
+fn gradient<const W: usize, const FMA: bool, T: Line>(
     [mean, scale, mean_dy, pull, offset]: [V<W, FMA>; 5],
     relu: bool,
     dy: [f32; W],
-    (line, place): (&mut impl Line, usize),
+    (line, place): (&mut T, usize),
     total: &mut [f64; W],
 ) {
-    line.fetch_next(place);
-    let x: [f32; W] = line.read(place);
+    if T::FETCHES {
+        ahead(line.x(), line.x().len() + place);
+    }
+    let x: [f32; W] = chunk(line.x(), place);
     let through = (V::<W, FMA>(x) - mean).mul_add(pull, offset);
     let V(mut dz) = (V(dy) - mean_dy).mul_add(scale, through);
     for lane in 0..W {
@@ -191,5 +174,5 @@ fn gradient<const W: usize, const FMA: bool>(
         dz[lane] = if relu & (x[lane] <= 0.0) { 0.0 } else { dz[lane] };
         total[lane] += f64::from(dz[lane]);
     }
-    line.write(place, dz);
+    *line.dz()[place..].first_chunk_mut().expect("W numbers") = dz;
 }
