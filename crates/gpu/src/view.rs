@@ -79,6 +79,14 @@ impl<'a, T> GpuView<'a, T> {
     }
 }
 
+impl<'a> GpuView<'a, f32> {
+    /// The same memory as twice as many bfloat16, each by its bits.
+    #[must_use]
+    pub fn as_bf16(self) -> GpuView<'a, u16> {
+        GpuView { pointer: self.pointer, len: 2 * self.len, lives: PhantomData }
+    }
+}
+
 impl<'a, T> GpuViewMut<'a, T> {
     /// The numbers at that address.
     ///

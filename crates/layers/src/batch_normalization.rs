@@ -28,6 +28,7 @@ mod tests;
 pub use options::MovingVariance;
 
 use crate::layer::freeze;
+use crate::stored::Stored;
 use crate::{
     Config, ConfigError, Described, Init, Layer, Mode, Plan, Registry, Saved, ShapeError, Slot,
 };
@@ -236,13 +237,13 @@ impl BatchNormalization {
         &mut self,
         gpu: &Gpu,
         scratch: &mut Scratch,
-        x: &Tensor,
+        (shape, x): (Shape, Stored<'_>),
         statistics: [&mut Tensor; 3],
     ) {
-        let channels = x.shape().last();
-        let scratch = scratch.take_gpu(cuda::scratch(x.len() / channels, channels));
-        let moving = Some(self.moving_mut(x.shape()));
-        cuda::statistics(gpu, scratch, x.gpu(), statistics.map(Tensor::gpu_mut), moving);
+        let channels = shape.last();
+        let scratch = scratch.take_gpu(cuda::scratch(shape.len() / channels, channels));
+        let moving = Some(self.moving_mut(shape));
+        cuda::statistics(gpu, scratch, x, statistics.map(Tensor::gpu_mut), moving);
     }
 
     /// The same from the moments of all pieces of such an x, taken where it was made.
@@ -431,7 +432,8 @@ impl Layer for BatchNormalization {
             }
             Device::Cuda(gpu) => {
                 let statistics = [&mut *mean, &mut *rest, &mut *variance];
-                self.judge_there(gpu, &mut cx.workspace.scratch, x, statistics);
+                let of = (x.shape(), x.gpu().into());
+                self.judge_there(gpu, &mut cx.workspace.scratch, of, statistics);
                 let n = self.there([mean.gpu(), rest.gpu(), variance.gpu()]);
                 cuda::forward(gpu, x.gpu(), &n, y.gpu_mut());
             }

@@ -27,6 +27,7 @@
 pub mod cpu;
 pub mod cuda;
 mod geometry;
+mod in_link;
 mod moments;
 #[cfg(test)]
 mod tests;
@@ -353,29 +354,17 @@ impl Conv2D {
         dz: &Tensor,
         dx: Option<&mut Tensor>,
     ) {
-        let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
-        let ws = &mut cx.workspace;
+        if let Device::Cuda(gpu) = &cx.device {
+            let gpu = gpu.clone();
+            return self.backward_there(&gpu, cx, x, dz.gpu().into(), dx);
+        }
+        let (g, ws) = (self.planned(x), &mut cx.workspace);
         let Param { value, grad, frozen, .. } = &mut self.kernel;
-        match &cx.device {
-            Device::Cpu => {
-                if !*frozen {
-                    cpu::backward_weight(ws, &g, x.view(), dz.view(), grad.view_mut());
-                }
-                if let Some(dx) = dx {
-                    cpu::backward_input(ws, &g, dz.view(), value.view(), dx.view_mut());
-                }
-            }
-            Device::Cuda(gpu) => {
-                let mut scratch = ws.scratch.take_gpu(cuda::scratch(&g));
-                if !*frozen {
-                    let (of, grad) = ([x.gpu(), dz.gpu()], grad.gpu_mut());
-                    cuda::backward_weight(gpu, arithmetic, &g, of, scratch.reborrow(), grad);
-                }
-                if let Some(dx) = dx {
-                    let of = [dz.gpu(), value.gpu()];
-                    cuda::backward_input(gpu, arithmetic, &g, of, scratch, dx.gpu_mut());
-                }
-            }
+        if !*frozen {
+            cpu::backward_weight(ws, &g, x.view(), dz.view(), grad.view_mut());
+        }
+        if let Some(dx) = dx {
+            cpu::backward_input(ws, &g, dz.view(), value.view(), dx.view_mut());
         }
     }
 }

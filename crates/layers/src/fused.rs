@@ -19,7 +19,8 @@
 //!              its algorithm has no place for them. Such passes are bound by memory, and in the
 //!              tutorial's network that array has 31 MB
 //! Conventions  inference has the bits that the layers give one by one; training has them up to
-//!              the order of sums in f64
+//!              the order of sums in f64. On a GPU in bf16 neither: there the convolution's output,
+//!              and dz in its place, are bf16 in memory (conv2d/cuda/bf16.rs)
 //! ```
 //!
 //! [`Sequential`](crate::Sequential) finds such layers when it plans; [`Layer::set_fused`] turns it
@@ -33,6 +34,7 @@ mod tests;
 
 use crate::batch_normalization::cpu::statistics_of_moments;
 use crate::max_pooling2d::Geometry;
+use crate::stored::{Stored, StoredMut};
 use crate::{
     Activation, BatchNormalization, Conv2D, Dropout, Layer, MaxPooling2D, Mode, Plan, Saved,
     ShapeError, Slot, batch_normalization,
@@ -106,8 +108,7 @@ fn convolve_and_judge(
     let conv = &*as_layer_mut::<Conv2D>(&mut first[0]);
     let normalization = as_layer_mut::<BatchNormalization>(&mut others[0]);
     if normalization.is_frozen() {
-        let relu = conv.activation_option() == Activation::Relu;
-        return conv.convolve(cx, x, z, relu);
+        return convolve(conv, cx, x, z);
     }
     match &cx.device {
         Device::Cpu => {
@@ -117,15 +118,29 @@ fn convolve_and_judge(
             normalization.move_statistics(z.shape(), mean, variance);
         }
         Device::Cuda(gpu) => {
-            let (gpu, statistics) = (gpu.clone(), [mean, rest, variance]);
-            match conv.convolve_with_moments_there(&gpu, cx, x, z) {
+            let (gpu, statistics, shape) = (gpu.clone(), [mean, rest, variance], z.shape());
+            let bf16 = conv.keeps_bf16_there(&gpu, cx, x);
+            match conv.convolve_with_moments_there(&gpu, cx, x, StoredMut::of(z, bf16)) {
                 Some(pieces) => {
-                    normalization.judge_pieces_there(&gpu, &pieces, z.shape(), statistics);
+                    normalization.judge_pieces_there(&gpu, &pieces, shape, statistics);
                 }
-                None => normalization.judge_there(&gpu, &mut cx.workspace.scratch, z, statistics),
+                None => {
+                    let (scratch, z) = (&mut cx.workspace.scratch, (shape, Stored::of(z, bf16)));
+                    normalization.judge_there(&gpu, scratch, z, statistics);
+                }
             }
         }
     }
+}
+
+/// z, activated.
+fn convolve(conv: &Conv2D, cx: &mut Context, x: &Tensor, z: &mut Tensor) {
+    if let Device::Cuda(gpu) = &cx.device {
+        let gpu = gpu.clone();
+        let z = StoredMut::of(z, conv.keeps_bf16_there(&gpu, cx, x));
+        return conv.convolve_there(&gpu, cx, x, z);
+    }
+    conv.convolve(cx, x, z, conv.activation_option() == Activation::Relu);
 }
 
 /// z, activated, with the statistics of the batch, on the CPU. The convolution sums around the
@@ -184,7 +199,7 @@ pub(crate) fn infer(
 ) {
     let (layers, [z]) = (Layers::at_front(chain).expect("what was planned"), saved.slots());
     let g = layers.planned(x);
-    layers.conv.convolve(cx, x, z, layers.relu());
+    convolve(layers.conv, cx, x, z);
     match &cx.device {
         Device::Cpu => {
             let n = layers.normalization.moving();
@@ -194,7 +209,8 @@ pub(crate) fn infer(
         }
         Device::Cuda(gpu) => {
             let n = layers.normalization.moving_there();
-            cuda::Passes::new(gpu, &g, &n, layers.relu()).infer(z.gpu(), y.gpu_mut());
+            let z = Stored::of(z, layers.conv.keeps_bf16_there(gpu, cx, x));
+            cuda::Passes::new(gpu, &g, &n, layers.relu()).infer(z, y.gpu_mut());
         }
     }
 }
@@ -212,7 +228,7 @@ pub(crate) fn forward(
     let draw = layers.dropout.map(|dropout| dropout.draw(cx));
     let [z, won, codes, mean, rest, variance, _, _] = saved.slots();
     convolve_and_judge(chain, cx, x, z, [&mut *mean, &mut *rest, &mut *variance]);
-    let normalization = &*as_layer_mut::<BatchNormalization>(&mut chain[1]);
+    let Layers { conv, normalization, .. } = Layers::at_front(chain).expect("what was planned");
     match &cx.device {
         Device::Cpu => {
             let (isa, ws) = (Isa::detect(), &mut cx.workspace);
@@ -225,8 +241,9 @@ pub(crate) fn forward(
         Device::Cuda(gpu) => {
             let n = normalization.of_training_there([mean, rest, variance]);
             let (now, kept) = (cx.published_step(), (won.gpu_mut(), codes.gpu_mut()));
+            let z = Stored::of(z, conv.keeps_bf16_there(gpu, cx, x));
             let passes = cuda::Passes::new(gpu, &g, &n, relu);
-            passes.forward(draw.as_ref(), now, z.gpu(), y.gpu_mut(), kept);
+            passes.forward(draw.as_ref(), now, z, y.gpu_mut(), kept);
         }
     }
 }
@@ -252,11 +269,12 @@ pub(crate) fn backward(
             backward_here(cx, of, (conv, normalization), [x, dy], dx, saved);
         }
         Device::Cuda(gpu) => {
+            let (gpu, bf16) = (gpu.clone(), conv.keeps_bf16_there(gpu, cx, x));
             let dbias = conv.bias_gradient();
             let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
-            backward_there((gpu, scratch), of, normalization, dy, dbias, saved);
+            backward_there((&gpu, bf16, scratch), of, normalization, dy, dbias, saved);
             let [z, ..] = saved.slots::<8>();
-            conv.backward_kernel_and_input(cx, x, z, dx);
+            conv.backward_there(&gpu, cx, x, Stored::of(z, bf16), dx);
         }
     }
 }
@@ -302,9 +320,9 @@ fn backward_here(
     }
 }
 
-/// The same on a GPU.
+/// The same on a GPU, where z and dz may be bf16.
 fn backward_there(
-    (gpu, mut scratch): (&Gpu, GpuViewMut<'_, f32>),
+    (gpu, bf16, mut scratch): (&Gpu, bool, GpuViewMut<'_, f32>),
     (g, factor, relu): (&Geometry, f32, bool),
     normalization: &mut BatchNormalization,
     dy: &Tensor,
@@ -325,7 +343,7 @@ fn backward_there(
     let n = normalization.of_training_there([mean, rest, variance]);
     let dbias = dbias.map_or_else(GpuViewMut::none, Tensor::gpu_mut);
     let passes = cuda::Passes::new(gpu, g, &n, relu);
-    passes.backward_input(scratch, dy, codes, sums, z.gpu_mut(), dbias);
+    passes.backward_input(scratch, dy, codes, sums, StoredMut::of(z, bf16), dbias);
 }
 
 /// The layer as what it was found to be.

@@ -69,6 +69,7 @@ mod padding;
 mod picture;
 mod plan;
 mod registry;
+mod stored;
 mod summary;
 mod tally;
 #[cfg(test)]

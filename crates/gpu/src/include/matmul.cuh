@@ -7,9 +7,10 @@
 // numbers of C in registers, so that each number read from shared memory serves several products.
 //
 // Nothing has to lie in memory as a matrix. A source says where element (row, column) lies:
+//   Number                              what it is in memory: float, or bf16_bits for tensor cores
 //   Row row(int), Column column(int)    what can be worked out from one index alone, once
-//   const float* at(Row, Column)        the address, or null for a zero: padding, and beyond the edges
-//   const float* anywhere()             an address that may be read, aligned as quads are if they are used
+//   const Number* at(Row, Column)       the address, or null for a zero: padding, and beyond the edges
+//   const Number* anywhere()            an address that may be read, aligned as quads are if they are used
 // Columns 4j to 4j + 3 of a source lie side by side if it is read by QUADS.
 #pragma once
 #include "prelude.cuh"
@@ -193,24 +194,27 @@ __device__ __forceinline__ void put(const float (&sum)[T::HIGH][T::WIDE], const 
 }
 
 // A source that is a matrix in memory, and a target.
-struct Matrix {
+template <class Number_> struct MatrixOf {
+    typedef Number_ Number;
     typedef long long Row;    // where the row begins, or -1
     typedef int Column;       // or -1
-    const float* base;
-    int rows, columns, pitch; // floats from row to row
+    const Number* base;
+    int rows, columns, pitch; // numbers from row to row
 
     __device__ Row row(int i) const { return i < rows ? (long long)i * pitch : -1; }
     __device__ Column column(int j) const { return j < columns ? j : -1; }
-    __device__ const float* at(Row row, Column column) const {
+    __device__ const Number* at(Row row, Column column) const {
         return row < 0 || column < 0 ? nullptr : base + row + column;
     }
-    __device__ const float* anywhere() const { return base; }
+    __device__ const Number* anywhere() const { return base; }
 };
-struct Rows {
-    float* base;
+typedef MatrixOf<float> Matrix;
+template <class Number> struct RowsOf {
+    Number* base;
     int rows, pitch;
-    __device__ float* row(int i) const { return base + (size_t)i * pitch; }
+    __device__ Number* row(int i) const { return base + (size_t)i * pitch; }
 };
+typedef RowsOf<float> Rows;
 
 // Which tile this block makes: blocks along x count columns of tiles fastest, then rows of them, then
 // groups, so that neighbours share what they read of A. Blocks along z share the sum over k.

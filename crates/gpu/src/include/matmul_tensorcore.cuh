@@ -1,9 +1,9 @@
 // A product of matrices in tiles on tensor cores: operands rounded to tf32 or bf16, sums in f32.
 //
-// The sources are those of matmul.cuh, whose numbers are f32 in memory. A tile of a tf32 operand is copied
-// to shared memory asynchronously as it is, and rounded when a warp takes its part; one of bf16 goes
-// through registers and is rounded on the way, so that half as much is shared. While the warps multiply
-// one step's tiles, the next step's are under way to the other stage.
+// The sources are those of matmul.cuh. A tile of a tf32 operand is copied to shared memory asynchronously
+// as it is, and rounded when a warp takes its part; one of bf16 is copied so where it is bf16 in memory, and
+// else goes through registers and is rounded on the way, so that half as much is shared. While the warps
+// multiply one step's tiles, the next step's are under way to the other stage.
 #pragma once
 #include "matmul.cuh"
 #include "tensorcore.cuh"
@@ -27,15 +27,15 @@ template <class Format_, int ROWS_, int COLUMNS_, int HIGH_, int WIDE_> struct W
 };
 
 // Four numbers, or one, on their way from a source to shared memory.
-template <class Format, int EACH> struct Held;
-template <int EACH> struct Held<Tf32, EACH> {
+template <class Format, int EACH, class Number> struct Held;
+template <int EACH> struct Held<Tf32, EACH, float> {
     __device__ void fetch(const float* from, const float* anywhere, float* to) {
         if (EACH == 4) tc::cp_async16(to, from ? from : anywhere, from ? 16 : 0);
         else tc::cp_async4(to, from ? from : anywhere, from ? 4 : 0);
     }
     __device__ void store(float*) const {}
 };
-template <int EACH> struct Held<Bf16, EACH> {
+template <int EACH> struct Held<Bf16, EACH, float> {
     float numbers[EACH];
     __device__ void fetch(const float* from, const float*, bf16_bits*) { fetch_from<EACH>(numbers, from); }
     __device__ void store(bf16_bits* to) const {
@@ -44,6 +44,12 @@ template <int EACH> struct Held<Bf16, EACH> {
                                      tc::round_bf16(numbers[2 % EACH], numbers[3 % EACH]));
         else *to = (bf16_bits)tc::round_bf16(numbers[0], 0.f);
     }
+};
+template <> struct Held<Bf16, 4, bf16_bits> {
+    __device__ void fetch(const bf16_bits* from, const bf16_bits* anywhere, bf16_bits* to) {
+        tc::cp_async8(to, from ? from : anywhere, from ? 8 : 0);
+    }
+    __device__ void store(bf16_bits*) const {}
 };
 
 // An operand whose rows are those of the tile, while k walks along its columns: shared as [LENGTH][DEPTH].
@@ -55,7 +61,7 @@ template <class Format, int LENGTH, int DEPTH, int THREADS, bool QUADS, class So
 
     const Source& source;
     typename Source::Row rows[COUNT];
-    Held<Format, EACH> held[COUNT];
+    Held<Format, EACH, typename Source::Number> held[COUNT];
 
     __device__ WarpAlong(const Source& from, int first) : source(from) {
 #pragma unroll
@@ -98,7 +104,7 @@ template <class Format, int LENGTH, int DEPTH, int THREADS, bool QUADS, class So
 
     const Source& source;
     typename Source::Column column;
-    Held<Format, EACH> held[COUNT];
+    Held<Format, EACH, typename Source::Number> held[COUNT];
 
     __device__ WarpAcross(const Source& from, int first)
         : source(from), column(from.column(first + threadIdx.x % ACROSS * EACH)) {}
@@ -190,7 +196,12 @@ __device__ __forceinline__ void multiply(WarpSums<T>& sums, A& a, B& b, int begi
     }
 }
 
-// Writes a warp's part of the tile at (first_row, first_column) of C, as `put` in matmul.cuh does.
+// Writes two neighbours, as they are in memory.
+__device__ __forceinline__ void put_pair(float* to, float first, float second) { *(float2*)to = make_float2(first, second); }
+__device__ __forceinline__ void put_pair(bf16_bits* to, float first, float second) { *(unsigned*)to = tc::round_bf16(first, second); }
+
+// Writes a warp's part of the tile at (first_row, first_column) of C, as `put` in matmul.cuh does. What is bf16 in
+// memory is written by PAIRS.
 template <bool PAIRS, class T, class Target>
 __device__ __forceinline__ void put(const WarpSums<T>& sums, const Target& target, int columns, int first_row,
                                     int first_column, const Epilogue& epilogue) {
@@ -200,14 +211,13 @@ __device__ __forceinline__ void put(const WarpSums<T>& sums, const Target& targe
 #pragma unroll
     for (int i = 0; i < 2 * WarpSums<T>::DOWN; ++i) {
         if (high + 8 * i >= target.rows) break;
-        float* to = target.row(high + 8 * i);
+        auto* to = target.row(high + 8 * i);
 #pragma unroll
         for (int j = 0; j < WarpSums<T>::SIDE; ++j) {
             const int column = wide + 8 * j;
             const float *pair = sums.of[i / 2][j] + i % 2 * 2;
             if (PAIRS) {
-                if (column < columns)
-                    *(float2*)(to + column) = make_float2(epilogue(pair[0], column), epilogue(pair[1], column + 1));
+                if (column < columns) put_pair(to + column, epilogue(pair[0], column), epilogue(pair[1], column + 1));
             } else {
                 if (column < columns) to[column] = epilogue(pair[0], column);
                 if (column + 1 < columns) to[column + 1] = epilogue(pair[1], column + 1);

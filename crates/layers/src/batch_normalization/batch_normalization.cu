@@ -7,10 +7,11 @@
 
 // Adds to `all` the moments of `count` numbers, `stride` apart: as differences from the first, which are small where
 // the numbers are alike, however large they are.
-__device__ __forceinline__ void absorb(Moments<double>& all, const float* __restrict__ x, size_t stride, int count) {
+template <class Number>
+__device__ __forceinline__ void absorb(Moments<double>& all, const Number* __restrict__ x, size_t stride, int count) {
     float d[TILE];
 #pragma unroll
-    for (int j = 0; j < TILE; ++j) d[j] = j < count ? x[j * stride] : 0.f;
+    for (int j = 0; j < TILE; ++j) d[j] = j < count ? as_f32(x[j * stride]) : 0.f;
     const float first = d[0];
 #pragma unroll
     for (int j = 0; j < TILE; ++j) d[j] -= first;
@@ -24,9 +25,9 @@ __device__ __forceinline__ void absorb(Moments<double>& all, const float* __rest
 }
 
 // The moments of each chunk, as moments.cuh has them. Blocks: groups of lanes, chunks.
-extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
-batch_normalization_moments(const float* __restrict__ x, unsigned long long rows, int channels, int lanes, int chunk,
-                            float* __restrict__ partials) {
+template <class Number>
+__device__ __forceinline__ void moments(const Number* __restrict__ x, size_t rows, int channels, int lanes, int chunk,
+                                        float* __restrict__ partials) {
     const Strand me(lanes);
     const int c = (int)blockIdx.x * lanes + me.lane;
     Moments<double> all = Moments<double>::none();
@@ -38,6 +39,19 @@ batch_normalization_moments(const float* __restrict__ x, unsigned long long rows
     all = fold_strands(all, lanes, [](const Moments<double>& a, const Moments<double>& b) { return merge(a, b); });
     if (me.strand == 0 && c < channels)
         write_moments(partials + (size_t)c * gridDim.y + blockIdx.y, (size_t)channels * gridDim.y, all);
+}
+
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+batch_normalization_moments(const float* __restrict__ x, unsigned long long rows, int channels, int lanes, int chunk,
+                            float* __restrict__ partials) {
+    moments(x, rows, channels, lanes, chunk, partials);
+}
+
+// The same of an x in bf16.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+batch_normalization_moments_x16(const bf16_bits* __restrict__ x, unsigned long long rows, int channels, int lanes,
+                                int chunk, float* __restrict__ partials) {
+    moments(x, rows, channels, lanes, chunk, partials);
 }
 
 // moving = keep · moving + mean · (mean of the batch), the variance likewise.

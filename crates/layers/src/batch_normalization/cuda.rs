@@ -8,12 +8,21 @@
 mod tests;
 
 use crate::lanes::{COLUMN_THREADS, columns_of_block, lanes};
+use crate::stored::Stored;
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, InOut, Out, kernels};
 
 kernels! {
     "batch_normalization/batch_normalization";
     fn batch_normalization_moments(
         x: In<f32>,
+        rows: u64,
+        channels: i32,
+        lanes: i32,
+        chunk: i32,
+        partials: Out<f32>,
+    );
+    fn batch_normalization_moments_x16(
+        x: In<u16>,
         rows: u64,
         channels: i32,
         lanes: i32,
@@ -205,10 +214,10 @@ pub fn scratch(rows: usize, channels: usize) -> usize {
 ///
 /// # Panics
 /// If the lengths do not fit, x has no rows, or the scratch is not there.
-pub fn statistics(
+pub(crate) fn statistics(
     gpu: &Gpu,
     scratch: GpuViewMut<'_, f32>,
-    x: GpuView<'_, f32>,
+    x: Stored<'_>,
     into: [GpuViewMut<'_, f32>; 3],
     moving: Option<Moving<'_>>,
 ) {
@@ -222,7 +231,7 @@ fn statistics_of(
     gpu: &Gpu,
     cut: Cut,
     mut scratch: GpuViewMut<'_, f32>,
-    x: GpuView<'_, f32>,
+    x: Stored<'_>,
     into: [GpuViewMut<'_, f32>; 3],
     moving: Option<Moving<'_>>,
 ) {
@@ -233,8 +242,13 @@ fn statistics_of(
     // SAFETY: the kernel reads `rows` rows of `channels`, which is x, and writes the moments of each
     // channel and chunk, for which there is room.
     unsafe {
-        let (n, c) = (rows as u64, channels as i32);
-        batch_normalization_moments(gpu, cut.grid(), x, n, c, lanes, chunk, partials);
+        let (grid, n, c) = (cut.grid(), rows as u64, channels as i32);
+        match x {
+            Stored::F32(x) => batch_normalization_moments(gpu, grid, x, n, c, lanes, chunk, partials),
+            Stored::Bf16(x) => {
+                batch_normalization_moments_x16(gpu, grid, x, n, c, lanes, chunk, partials);
+            }
+        }
     }
     merge(gpu, &Pieces { count: cut.chunks, moments: scratch }, into, moving);
 }

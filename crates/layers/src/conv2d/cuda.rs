@@ -7,6 +7,7 @@
 //! Backward with strides, the pixels of dx fall into phases that meet different taps of the kernel;
 //! each phase is a convolution with stride 1, and no product with a zero between strides is made.
 
+pub(crate) mod bf16;
 mod depthwise;
 mod direct;
 pub mod hopper;
@@ -138,6 +139,7 @@ pub fn scratch(g: &Geometry) -> usize {
         scratch(forward).max(scratch(input)).max(scratch(weight))
     };
     let of_parts = of(Precision::F32).max(of(Precision::Tf32)).max(of(Precision::Bf16));
+    let of_parts = of_parts.max(Pass::backward_input_of_bf16(g).scratch());
     sums.max(of_parts).max(hopper::planned_scratch(g)).max(winograd::planned_scratch(g))
 }
 

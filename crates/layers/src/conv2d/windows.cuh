@@ -20,11 +20,12 @@ struct Windows {
 #define OUTSIDE (-(1 << 30))
 
 // A matrix of positions x taps. Channels of a tap lie side by side.
-struct Patches {
+template <class Number_> struct PatchesOf {
+    typedef Number_ Number;
     struct Row { long long at; int h, w; };
     typedef Row Column;
     const Windows& g;
-    const float* image; // at the first channel of the group
+    const Number* image; // at the first channel of the group
 
     __device__ Row row(int i) const {
         const int n = quotient(g.of_image, i), pixel = i - n * (int)g.of_image.by;
@@ -38,13 +39,14 @@ struct Patches {
         const int h = r * g.apart_down, w = s * g.apart_across;
         return {((long long)h * g.columns + w) * g.channels + c, j < g.taps ? h : OUTSIDE, w};
     }
-    __device__ const float* at(const Row& row, const Column& column) const {
+    __device__ const Number* at(const Row& row, const Column& column) const {
         const bool inside = (unsigned)(row.h + column.h) < (unsigned)g.rows &&
                             (unsigned)(row.w + column.w) < (unsigned)g.columns;
         return inside ? image + row.at + column.at : nullptr;
     }
-    __device__ const float* anywhere() const { return image; }
+    __device__ const Number* anywhere() const { return image; }
 };
+typedef PatchesOf<float> Patches;
 
 // Backward: which pixels of dx a phase has, (n, u·step + first) down and across, and which taps of the
 // kernel they see, r·apart + tap likewise.
@@ -57,6 +59,7 @@ struct Phase {
 
 // A matrix of channels x taps of a phase: the kernel, whose filters lie side by side.
 struct Turned {
+    typedef float Number;
     typedef long long Row;
     typedef long long Column;
     const Windows& g;

@@ -14,6 +14,7 @@ use crate::dropout::Draw;
 use crate::matmul::cuda::{Epilogue, in_parts};
 use crate::max_pooling2d::Geometry;
 use crate::pooling::cuda::Windows;
+use crate::stored::{Stored, StoredMut};
 use gradus_tensor::StepScalars;
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, In, InOut, Out, kernels};
 
@@ -24,6 +25,11 @@ kernels! {
         gamma: In<f32>, beta: In<f32>, epsilon: f32, now: In<StepScalars>, drop: Drop, y: Out<f32>,
         won: Out<f32>, codes: Out<u8>,
     );
+    fn fused_forward_z16(
+        g: Windows, z: In<u16>, mean: In<f32>, rest: In<f32>, variance: In<f32>, gamma: In<f32>,
+        beta: In<f32>, epsilon: f32, now: In<StepScalars>, drop: Drop, y: Out<f32>, won: Out<f32>,
+        codes: Out<u8>,
+    );
     fn fused_products(
         won: In<f32>, rows: u64, channels: i32, lanes: i32, chunk: i32, mean: In<f32>, dy: In<f32>,
         codes: In<u8>, factor: f32, partials: Out<f32>,
@@ -32,6 +38,11 @@ kernels! {
         g: Windows, width: i32, lanes: i32, chunk: i32, mean: In<f32>, rest: In<f32>,
         variance: In<f32>, gamma: In<f32>, epsilon: f32, relu: i32, dy: In<f32>, codes: In<u8>,
         factor: f32, dgamma: In<f32>, dbeta: In<f32>, z: InOut<f32>, sums: Out<f32>,
+    );
+    fn fused_backward_z16(
+        g: Windows, lanes: i32, chunk: i32, mean: In<f32>, rest: In<f32>, variance: In<f32>,
+        gamma: In<f32>, epsilon: f32, relu: i32, dy: In<f32>, codes: In<u8>, factor: f32,
+        dgamma: In<f32>, dbeta: In<f32>, z: InOut<u16>, sums: Out<f32>,
     );
 }
 
@@ -89,7 +100,7 @@ impl<'a> Passes<'a> {
         &self,
         draw: Option<&Draw>,
         now: GpuView<'_, StepScalars>,
-        z: GpuView<'_, f32>,
+        z: Stored<'_>,
         y: GpuViewMut<'_, f32>,
         (won, codes): (GpuViewMut<'_, f32>, GpuViewMut<'_, u8>),
     ) {
@@ -106,7 +117,7 @@ impl<'a> Passes<'a> {
     ///
     /// # Panics
     /// As [`Passes::forward`].
-    pub(super) fn infer(&self, z: GpuView<'_, f32>, y: GpuViewMut<'_, f32>) {
+    pub(super) fn infer(&self, z: Stored<'_>, y: GpuViewMut<'_, f32>) {
         let nothing = Drop { layer: 0, threshold: 0, factor: 1.0 };
         let kept = (GpuViewMut::none(), GpuViewMut::none());
         self.pool((nothing, GpuView::none()), z, y, kept);
@@ -116,7 +127,7 @@ impl<'a> Passes<'a> {
     fn pool(
         &self,
         (drop, now): (Drop, GpuView<'_, StepScalars>),
-        z: GpuView<'_, f32>,
+        z: Stored<'_>,
         y: GpuViewMut<'_, f32>,
         (won, codes): (GpuViewMut<'_, f32>, GpuViewMut<'_, u8>),
     ) {
@@ -124,29 +135,25 @@ impl<'a> Passes<'a> {
         self.expect_windows(z.len(), y.len());
         let lanes = n.lanes(&[z.pointer(), y.pointer(), won.pointer(), codes.pointer()]);
         let grid = walk(y.len() / lanes, g.c / lanes);
-        let (mean, rest, variance, gamma, beta) = (n.mean, n.rest, n.variance, n.gamma, n.beta);
+        let (lanes, windows) = (lanes as i32, Windows::from(g));
+        let &Normalization { mean, rest, variance, gamma, beta, epsilon: e } = n;
         // SAFETY: the kernel stays within the geometry, whose windows lie within z, and whose extents
         // are those of z and y, and of won and codes where these are not none; within its channels
         // for the others; all are aligned as `lanes` says. `now` is one structure, or not read.
-        unsafe {
-            fused_forward(
-                gpu,
-                grid,
-                g.into(),
-                lanes as i32,
-                z,
-                mean,
-                rest,
-                variance,
-                gamma,
-                beta,
-                n.epsilon,
-                now,
-                drop,
-                y,
-                won,
-                codes,
-            );
+        match z {
+            Stored::F32(z) => unsafe {
+                fused_forward(
+                    gpu, grid, windows, lanes, z, mean, rest, variance, gamma, beta, e, now, drop,
+                    y, won, codes,
+                );
+            },
+            Stored::Bf16(z) => unsafe {
+                assert_eq!(lanes, 4, "channels by fours");
+                fused_forward_z16(
+                    gpu, grid, windows, z, mean, rest, variance, gamma, beta, e, now, drop, y, won,
+                    codes,
+                );
+            },
         }
     }
 
@@ -201,7 +208,7 @@ impl<'a> Passes<'a> {
         dy: GpuView<'_, f32>,
         (codes, factor): (GpuView<'_, u8>, f32),
         [dgamma, dbeta]: [GpuView<'_, f32>; 2],
-        z: GpuViewMut<'_, f32>,
+        z: StoredMut<'_>,
         dbias: GpuViewMut<'_, f32>,
     ) {
         let &Self { gpu, g, n, relu, blocks } = self;
@@ -213,34 +220,26 @@ impl<'a> Passes<'a> {
         let pointers = [dy, dgamma, dbeta].map(|view| view.pointer());
         let width = n.lanes(&pointers).min(n.lanes(&[codes.pointer(), z.pointer()]));
         let cut = Cut::with_least(TILE, blocks, windows(g), g.c / width);
-        let (lanes, chunk) = (cut.lanes as i32, cut.chunk as i32);
-        let (mean, rest, variance, gamma) = (n.mean, n.rest, n.variance, n.gamma);
+        let (lanes, chunk, grid) = (cut.lanes as i32, cut.chunk as i32, cut.grid());
+        let &Normalization { mean, rest, variance, gamma, epsilon: e, .. } = n;
         let launch = |sums: GpuViewMut<'_, f32>, _: Epilogue<'_>| {
-            let (width, relu) = (width as i32, i32::from(relu));
+            let (width, relu, windows) = (width as i32, i32::from(relu), Windows::from(g));
             // SAFETY: as in `forward`; each pixel of z lies in one window, which one thread has; sums
             // are none, or have a row of C for each chunk.
-            unsafe {
-                fused_backward(
-                    gpu,
-                    cut.grid(),
-                    g.into(),
-                    width,
-                    lanes,
-                    chunk,
-                    mean,
-                    rest,
-                    variance,
-                    gamma,
-                    n.epsilon,
-                    relu,
-                    dy,
-                    codes,
-                    factor,
-                    dgamma,
-                    dbeta,
-                    z,
-                    sums,
-                );
+            match z {
+                StoredMut::F32(z) => unsafe {
+                    fused_backward(
+                        gpu, grid, windows, width, lanes, chunk, mean, rest, variance, gamma, e,
+                        relu, dy, codes, factor, dgamma, dbeta, z, sums,
+                    );
+                },
+                StoredMut::Bf16(z) => unsafe {
+                    assert_eq!(width, 4, "channels by fours");
+                    fused_backward_z16(
+                        gpu, grid, windows, lanes, chunk, mean, rest, variance, gamma, e, relu, dy,
+                        codes, factor, dgamma, dbeta, z, sums,
+                    );
+                },
             }
         };
         match dbias.is_empty() {

@@ -47,16 +47,16 @@ template <int V> struct Winner {
 
 // Windows are SIDE pixels high and wide, or as `g` says where that is 0. With SIDE the loops are unrolled, and all
 // loads are on their way at once.
-template <int V, int SIDE>
+template <int V, int SIDE, class Number>
 __device__ __forceinline__ Winner<V> pool(const Windows& g, const Normalize<V>& normalized,
-                                          const float* __restrict__ window) {
+                                          const Number* __restrict__ window) {
     const int high = SIDE ? SIDE : g.r, wide = SIDE ? SIDE : g.s;
     Winner<V> w{spread<V>(0.f), spread<V>(0.f), spread<V>((unsigned char)0)};
 #pragma unroll
     for (int r = 0; r < high; ++r)
 #pragma unroll
         for (int s = 0; s < wide; ++s) {
-            const Lanes<float, V> z = load<V>(window + ((size_t)r * g.w + s) * g.c);
+            const Lanes<float, V> z = load_f32<V>(window + ((size_t)r * g.w + s) * g.c);
 #pragma unroll
             for (int l = 0; l < V; ++l) {
                 const float value = normalized(z.at[l], l), best = w.best.at[l];
@@ -71,8 +71,8 @@ __device__ __forceinline__ Winner<V> pool(const Windows& g, const Normalize<V>& 
 }
 
 // y = dropout(pool(normalize(z))), and what is kept for backward; y = pool(normalize(z)) where `won` is null.
-template <int V, int SIDE>
-__device__ __forceinline__ void forward(const Windows& g, const Statistics& n, const float* __restrict__ z,
+template <int V, int SIDE, class Number>
+__device__ __forceinline__ void forward(const Windows& g, const Statistics& n, const Number* __restrict__ z,
                                         const StepScalars* now, const Drop& drop, float* __restrict__ y,
                                         float* __restrict__ won, unsigned char* __restrict__ codes) {
     const int columns = g.c / V;
@@ -119,6 +119,18 @@ extern "C" __global__ void fused_forward(Windows g, int lanes, const float* __re
     else forward<1, 0>(g, n, z, now, drop, y, won, codes);
 }
 
+// The same of a z in bf16, whose channels always go by fours.
+extern "C" __global__ void fused_forward_z16(Windows g, const bf16_bits* __restrict__ z,
+                                             const float* __restrict__ mean, const float* __restrict__ rest,
+                                             const float* __restrict__ variance, const float* __restrict__ gamma,
+                                             const float* __restrict__ beta, float epsilon,
+                                             const StepScalars* __restrict__ now, Drop drop, float* __restrict__ y,
+                                             float* __restrict__ won, unsigned char* __restrict__ codes) {
+    const Statistics n{mean, rest, variance, gamma, beta, epsilon};
+    if (g.r == 2 && g.s == 2) forward<4, 2>(g, n, z, now, drop, y, won, codes);
+    else forward<4, 0>(g, n, z, now, drop, y, won, codes);
+}
+
 // Σ d and Σ d · (won − mean) of each chunk of pooled pixels, d being dy behind dropout: as batch normalization's own
 // products, because all other dy are 0. One channel a thread: eight pixels of it are on their way at once.
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
@@ -137,13 +149,13 @@ template <int V> struct Share {
 
 // dz in the place of z for SIDE·SIDE pixels of a window, the first of which has tap `tap`; their sum is added to
 // `total`. All loads are on their way at once.
-template <int V, int SIDE>
+template <int V, int SIDE, class Number>
 __device__ __forceinline__ void tile(const Windows& g, const Gradient<V>& gradient, const Share<V>& share, bool relu,
-                                     int tap, float* z, Lanes<double, V>& total) {
+                                     int tap, Number* z, Lanes<double, V>& total) {
     Lanes<float, V> v[SIDE][SIDE], sum = spread<V>(0.f);
 #pragma unroll
     for (int i = 0; i < SIDE * SIDE; ++i)
-        v[i / SIDE][i % SIDE] = load<V>(z + ((size_t)(i / SIDE) * g.w + i % SIDE) * g.c);
+        v[i / SIDE][i % SIDE] = load_f32<V>(z + ((size_t)(i / SIDE) * g.w + i % SIDE) * g.c);
 #pragma unroll
     for (int r = 0; r < SIDE; ++r)
 #pragma unroll
@@ -181,11 +193,11 @@ __device__ __forceinline__ Share<V> share_of(const Windows& g, const Place& wind
 }
 
 // dz in the place of z, and its sums over a chunk of windows, a row of c for each chunk, unless `sums` is null.
-template <int V, int SIDE>
+template <int V, int SIDE, class Number>
 __device__ __forceinline__ void backward(const Windows& g, int lanes, int chunk, const Statistics& n, bool relu,
                                          const float* __restrict__ dy, const unsigned char* __restrict__ codes,
                                          float factor, const float* __restrict__ dgamma,
-                                         const float* __restrict__ dbeta, float* __restrict__ z,
+                                         const float* __restrict__ dbeta, Number* __restrict__ z,
                                          float* __restrict__ sums) {
     const Strand me(lanes);
     const int c = ((int)blockIdx.x * lanes + me.lane) * V;
@@ -198,7 +210,7 @@ __device__ __forceinline__ void backward(const Windows& g, int lanes, int chunk,
             const Place at(i, down, across);
             const Share<V> share = share_of<V>(g, at, c, dy, codes, factor);
             const int rows = min(g.r, g.h - (int)at.p * g.r), columns = min(g.s, g.w - (int)at.q * g.s);
-            float* corner = z + at.corner(g) * g.c + c;
+            Number* corner = z + at.corner(g) * g.c + c;
             if (SIDE && rows == SIDE && columns == SIDE) {
                 tile<V, SIDE ? SIDE : 1>(g, gradient, share, relu, 0, corner, total);
                 continue;
@@ -231,4 +243,16 @@ fused_backward(Windows g, int width, int lanes, int chunk, const float* __restri
     else if (width == 4) backward<4, 0>(g, lanes, chunk, n, relu, dy, codes, factor, dgamma, dbeta, z, sums);
     else if (two) backward<1, 2>(g, lanes, chunk, n, relu, dy, codes, factor, dgamma, dbeta, z, sums);
     else backward<1, 0>(g, lanes, chunk, n, relu, dy, codes, factor, dgamma, dbeta, z, sums);
+}
+
+// The same in the place of a z in bf16, whose channels always go by fours. The sums are of dz before it is rounded.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS, 3)
+fused_backward_z16(Windows g, int lanes, int chunk, const float* __restrict__ mean, const float* __restrict__ rest,
+                   const float* __restrict__ variance, const float* __restrict__ gamma, float epsilon, int relu,
+                   const float* __restrict__ dy, const unsigned char* __restrict__ codes, float factor,
+                   const float* __restrict__ dgamma, const float* __restrict__ dbeta, bf16_bits* __restrict__ z,
+                   float* __restrict__ sums) {
+    const Statistics n{mean, rest, variance, gamma, nullptr, epsilon};
+    if (g.r == 2 && g.s == 2) backward<4, 2>(g, lanes, chunk, n, relu, dy, codes, factor, dgamma, dbeta, z, sums);
+    else backward<4, 0>(g, lanes, chunk, n, relu, dy, codes, factor, dgamma, dbeta, z, sums);
 }

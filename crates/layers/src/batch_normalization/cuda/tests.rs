@@ -23,7 +23,7 @@ fn kernels(gpu: &Gpu, blocks: usize, batch: &Batch<f32>) -> Results<f32> {
     let (need, cut) = (super::scratch(rows, channels), Cut::aiming_at(blocks, rows, channels));
     let mut scratch = Tensor::zeros(Spec::f32(Shape::new(&[need])), &device);
     let into = [mean.gpu_mut(), rest.gpu_mut(), variance.gpu_mut()];
-    super::statistics_of(gpu, cut, scratch.gpu_mut(), x.gpu(), into, None);
+    super::statistics_of(gpu, cut, scratch.gpu_mut(), x.gpu().into(), into, None);
     let n = Normalization {
         mean: mean.gpu(),
         rest: rest.gpu(),

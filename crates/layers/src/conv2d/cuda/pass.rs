@@ -52,7 +52,15 @@ impl Pass {
     /// On tensor cores only by quads: the input of an odd number of channels is an image, whose
     /// gradient nobody asks for.
     pub(super) fn backward_input(g: &Geometry, precision: Precision) -> Self {
-        let precision = if by_quads(g) { precision } else { Precision::F32 };
+        Self::input(g, if by_quads(g) { precision } else { Precision::F32 })
+    }
+
+    /// The same of a dz that is bf16 in memory, whose filters go by quads, whatever the channels do.
+    pub(super) fn backward_input_of_bf16(g: &Geometry) -> Self {
+        Self::input(g, Precision::Bf16)
+    }
+
+    fn input(g: &Geometry, precision: Precision) -> Self {
         let (rows, columns) = (g.n * g.h * g.w, g.c / g.groups);
         let narrow = columns <= most_of_narrow(precision);
         let depth = g.r * g.s * g.k / g.groups;
