@@ -1,6 +1,7 @@
 //! One layer in the hands of a test: built, planned, run.
 
 use crate::{Init, Layer, Mode, Saved};
+use gradus_tensor::gpu::Gpu;
 use gradus_tensor::{Context, Device, Field, Path, Precision, Shape, Tensor};
 use gradus_testing::{Cases, Golden, Tolerance, assert_close};
 
@@ -66,10 +67,42 @@ impl<L: Layer> Trial<L> {
 #[track_caller]
 pub(crate) fn kernels_agree<L: Layer>(what: &str, layer: impl Fn() -> L, x: Shape, sums: usize) {
     let Some(gpu) = gradus_testing::gpu() else { return };
+    let tolerance = Tolerance::for_reduction(sums);
+    for (name, actual, exact) in on_both(&gpu, Precision::F32, what, layer, x) {
+        assert_close(&format!("{what}: {name}"), &actual, &exact, tolerance);
+    }
+}
+
+/// The same in bf16 on the GPU: how far off each result is in the mean square, as a part of what is
+/// right, by name, without those that are all 0.
+pub(crate) fn off_in_bf16<L: Layer>(
+    gpu: &Gpu,
+    what: &str,
+    layer: impl Fn() -> L,
+    x: Shape,
+) -> Vec<(String, f64)> {
+    let both = on_both(gpu, Precision::Bf16, what, layer, x).into_iter();
+    let off = both.map(|(name, actual, exact)| {
+        let off = actual.iter().zip(&exact).map(|(&a, &e)| (f64::from(a) - e).powi(2));
+        let all = exact.iter().map(|v| v * v).sum::<f64>();
+        (name, (off.sum::<f64>() / all).sqrt())
+    });
+    off.filter(|(_, off)| !off.is_nan()).collect()
+}
+
+/// What a layer gives on a GPU in that precision, and on the CPU, by name.
+fn on_both<L: Layer>(
+    gpu: &Gpu,
+    precision: Precision,
+    what: &str,
+    layer: impl Fn() -> L,
+    x: Shape,
+) -> Vec<(String, Vec<f32>, Vec<f64>)> {
     let device = Device::Cuda(gpu.clone());
     let mut cases = Cases::new(what, 0);
     let [mut host, mut kernels] =
         [&Device::Cpu, &device].map(|device| Trial::on(device, layer(), x, 2));
+    kernels.cx.precision = precision;
     let mut drawn = draw_fields(&mut host.layer, &mut cases).into_iter();
     kernels.layer.visit_mut(&mut Path::default(), &mut |_, field| {
         field.into_value().write(&drawn.next().expect("the same fields"));
@@ -96,11 +129,12 @@ pub(crate) fn kernels_agree<L: Layer>(what: &str, layer: impl Fn() -> L, x: Shap
     };
     let (expected, actual) = (run(&mut host), run(&mut kernels));
     gpu.synchronize().expect("a sound device");
-    for ((name, expected), (_, actual)) in expected.iter().zip(&actual) {
-        let exact: Vec<f64> = expected.slice::<f32>().iter().map(|&v| f64::from(v)).collect();
-        let tolerance = Tolerance::for_reduction(sums);
-        assert_close(&format!("{what}: {name}"), actual.slice::<f32>(), &exact, tolerance);
-    }
+    let pairs = expected.into_iter().zip(actual);
+    let both = pairs.map(|((name, expected), (_, actual))| {
+        let exact = expected.slice::<f32>().iter().map(|&v| f64::from(v)).collect();
+        (name, actual.slice::<f32>().to_vec(), exact)
+    });
+    both.collect()
 }
 
 /// Draws all that the layer owns, above 0 where they are variances, and returns it, field by field.

@@ -244,7 +244,9 @@ fn statistics_of(
     unsafe {
         let (grid, n, c) = (cut.grid(), rows as u64, channels as i32);
         match x {
-            Stored::F32(x) => batch_normalization_moments(gpu, grid, x, n, c, lanes, chunk, partials),
+            Stored::F32(x) => {
+                batch_normalization_moments(gpu, grid, x, n, c, lanes, chunk, partials)
+            }
             Stored::Bf16(x) => {
                 batch_normalization_moments_x16(gpu, grid, x, n, c, lanes, chunk, partials);
             }

@@ -20,13 +20,7 @@ impl Conv2D {
     }
 
     /// y = relu(z), or z itself, from x.
-    pub(crate) fn convolve_there(
-        &self,
-        gpu: &Gpu,
-        cx: &mut Context,
-        x: &Tensor,
-        y: StoredMut<'_>,
-    ) {
+    pub(crate) fn convolve_there(&self, gpu: &Gpu, cx: &mut Context, x: &Tensor, y: StoredMut<'_>) {
         let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
         let (of, epilogue) = self.operands_there(x);
         match y {

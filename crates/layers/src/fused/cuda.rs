@@ -134,26 +134,24 @@ impl<'a> Passes<'a> {
         let &Self { gpu, g, n, .. } = self;
         self.expect_windows(z.len(), y.len());
         let lanes = n.lanes(&[z.pointer(), y.pointer(), won.pointer(), codes.pointer()]);
+        assert!(lanes == 4 || matches!(z, Stored::F32(_)), "bf16 by fours");
         let grid = walk(y.len() / lanes, g.c / lanes);
         let (lanes, windows) = (lanes as i32, Windows::from(g));
         let &Normalization { mean, rest, variance, gamma, beta, epsilon: e } = n;
         // SAFETY: the kernel stays within the geometry, whose windows lie within z, and whose extents
         // are those of z and y, and of won and codes where these are not none; within its channels
         // for the others; all are aligned as `lanes` says. `now` is one structure, or not read.
-        match z {
-            Stored::F32(z) => unsafe {
-                fused_forward(
+        unsafe {
+            match z {
+                Stored::F32(z) => fused_forward(
                     gpu, grid, windows, lanes, z, mean, rest, variance, gamma, beta, e, now, drop,
                     y, won, codes,
-                );
-            },
-            Stored::Bf16(z) => unsafe {
-                assert_eq!(lanes, 4, "channels by fours");
-                fused_forward_z16(
+                ),
+                Stored::Bf16(z) => fused_forward_z16(
                     gpu, grid, windows, z, mean, rest, variance, gamma, beta, e, now, drop, y, won,
                     codes,
-                );
-            },
+                ),
+            }
         }
     }
 
@@ -219,6 +217,7 @@ impl<'a> Passes<'a> {
         assert!(fit, "a sum for each channel");
         let pointers = [dy, dgamma, dbeta].map(|view| view.pointer());
         let width = n.lanes(&pointers).min(n.lanes(&[codes.pointer(), z.pointer()]));
+        assert!(width == 4 || matches!(z, StoredMut::F32(_)), "bf16 by fours");
         let cut = Cut::with_least(TILE, blocks, windows(g), g.c / width);
         let (lanes, chunk, grid) = (cut.lanes as i32, cut.chunk as i32, cut.grid());
         let &Normalization { mean, rest, variance, gamma, epsilon: e, .. } = n;
@@ -226,20 +225,17 @@ impl<'a> Passes<'a> {
             let (width, relu, windows) = (width as i32, i32::from(relu), Windows::from(g));
             // SAFETY: as in `forward`; each pixel of z lies in one window, which one thread has; sums
             // are none, or have a row of C for each chunk.
-            match z {
-                StoredMut::F32(z) => unsafe {
-                    fused_backward(
+            unsafe {
+                match z {
+                    StoredMut::F32(z) => fused_backward(
                         gpu, grid, windows, width, lanes, chunk, mean, rest, variance, gamma, e,
                         relu, dy, codes, factor, dgamma, dbeta, z, sums,
-                    );
-                },
-                StoredMut::Bf16(z) => unsafe {
-                    assert_eq!(width, 4, "channels by fours");
-                    fused_backward_z16(
+                    ),
+                    StoredMut::Bf16(z) => fused_backward_z16(
                         gpu, grid, windows, lanes, chunk, mean, rest, variance, gamma, e, relu, dy,
                         codes, factor, dgamma, dbeta, z, sums,
-                    );
-                },
+                    ),
+                }
             }
         };
         match dbias.is_empty() {

@@ -3,6 +3,8 @@
 use super::super::tests::{Batch, NAMES, Results};
 use super::super::{BatchNormalization, MovingVariance};
 use super::{Cut, Normalization};
+use crate::stored::Stored;
+use crate::stored::tests::{packed, rounded};
 use crate::trial::kernels_agree;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::{Device, Shape, Spec, Tensor};
@@ -133,5 +135,29 @@ fn a_layer_on_a_gpu_is_the_layer() {
         }
         let frozen = || BatchNormalization::new().trainable(false);
         kernels_agree("frozen batch normalization", frozen, x, 16);
+    }
+}
+
+#[test]
+fn statistics_of_bf16_are_those_of_the_same_numbers_in_f32() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::Cuda(gpu.clone());
+    for (rows, channels) in [(1, 1), (7, 3), (2100, 33), (515, 132)] {
+        let mut cases = Cases::new("statistics of bf16", rows as u32);
+        let (shape, x) = (Shape::new(&[rows, channels]), cases.normal(rows * channels));
+        let wide = Tensor::from_slice(shape, &rounded(&x)).on(&device);
+        let x = packed(shape, &x, &device);
+        let cut = Cut::aiming_at(3, rows, channels);
+        let memory = Shape::new(&[super::scratch(rows, channels)]);
+        let mut scratch = Tensor::zeros(Spec::f32(memory), &device);
+        let statistics = [Stored::of(&x, true), Stored::of(&wide, false)].map(|x| {
+            let mut into =
+                [(); 3].map(|()| Tensor::zeros(Spec::f32(Shape::new(&[channels])), &device));
+            let views = into.each_mut().map(Tensor::gpu_mut);
+            super::statistics_of(&gpu, cut, scratch.gpu_mut(), x, views, None);
+            gpu.synchronize().unwrap();
+            into.map(|tensor| tensor.on(&Device::Cpu).slice::<f32>().to_vec())
+        });
+        assert_eq!(statistics[0], statistics[1], "{rows} rows of {channels}");
     }
 }

@@ -143,7 +143,7 @@ fn kinds(precision: Precision, all: &[Geometry]) -> Vec<(usize, bool, bool, bool
 const ROUNDED: [Precision; 2] = [Precision::Tf32, Precision::Bf16];
 
 /// Geometries that take every kernel for tensor cores, with sums in parts and whole.
-fn every_rounded_tile() -> Vec<Geometry> {
+pub(super) fn every_rounded_tile() -> Vec<Geometry> {
     let of = |groups, x: [usize; 4], kernel: [usize; 4], strides| {
         let (x, kernel, one) = (Shape::new(&x), Shape::new(&kernel), [1, 1]);
         Geometry::grouped(groups, x, kernel, strides, Padding::Same, one).unwrap()

@@ -5,7 +5,9 @@ use crate::batch_normalization::cuda::{self, Cut};
 use crate::dropout::Draw;
 use crate::max_pooling2d::Geometry;
 use crate::pooling::tests::array;
-use crate::trial::kernels_agree;
+use crate::stored::tests::{packed, rounded, unpacked};
+use crate::stored::{Stored, StoredMut};
+use crate::trial::{kernels_agree, off_in_bf16};
 use crate::{
     Activation, BatchNormalization, Conv2D, Dropout, MaxPooling2D, Padding, Sequential,
     batch_normalization as normalization, dropout, max_pooling2d as pooling,
@@ -13,7 +15,7 @@ use crate::{
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 use gradus_tensor::ndarray::{Array2, Array4};
 use gradus_tensor::{Context, Device, Shape, Spec, StepScalars, Tensor};
-use gradus_testing::{Cases, Tolerance, assert_close, gpu};
+use gradus_testing::{Cases, Tolerance, assert_close, gpu, gpu_with_tensor_cores};
 
 const EPSILON: f32 = 1e-3;
 
@@ -137,6 +139,11 @@ impl Case {
 
     /// The kernels, aiming at that many blocks where they leave sums.
     fn kernels(&self, gpu: &Gpu, blocks: usize) -> Results<f32> {
+        self.kernels_over(gpu, blocks, false)
+    }
+
+    /// The same, where z, and dz in its place, may be bf16.
+    fn kernels_over(&self, gpu: &Gpu, blocks: usize, bf16: bool) -> Results<f32> {
         let Self { g, draw, .. } = self;
         let mut cx = Context::new(Device::Cuda(gpu.clone()), 1);
         if let Some(draw) = draw {
@@ -161,12 +168,17 @@ impl Case {
             beta: view(4),
         };
         let passes = Passes { blocks, ..Passes::new(gpu, g, &n, self.relu) };
-        let (mut z, dy) = (there(g.x(), &self.z), there(g.y(), &self.dy));
+        let dy = there(g.y(), &self.dy);
+        let mut z = match bf16 {
+            true => packed(g.x(), &self.z, &cx.device),
+            false => there(g.x(), &self.z),
+        };
         let [mut y, mut inferred, mut won] = [(); 3].map(|()| dy.clone());
         let mut codes = Tensor::zeros(Spec::u8(g.y()), &cx.device);
         let kept = (won.gpu_mut(), codes.gpu_mut());
-        passes.forward(recorded.as_ref(), cx.published_step(), z.gpu(), y.gpu_mut(), kept);
-        passes.infer(z.gpu(), inferred.gpu_mut());
+        let from = Stored::of(&z, bf16);
+        passes.forward(recorded.as_ref(), cx.published_step(), from, y.gpu_mut(), kept);
+        passes.infer(from, inferred.gpu_mut());
         let [mut dgamma, mut dbeta, mut of_gamma, mut of_beta, mut dbias] =
             [(); 5].map(|()| of_channels(&vec![9.0; g.c]));
         let mut memory = Tensor::zeros(Spec::f32(Shape::new(&[scratch(g)])), &cx.device);
@@ -183,9 +195,10 @@ impl Case {
         let mut silent = z.clone();
         let (memory, kept) = (&mut memory, (codes.gpu(), factor));
         let none = GpuViewMut::none();
-        passes.backward_input(memory.gpu_mut(), dy.gpu(), kept, sums, silent.gpu_mut(), none);
-        let into = dbias.gpu_mut();
-        passes.backward_input(memory.gpu_mut(), dy.gpu(), kept, sums, z.gpu_mut(), into);
+        let dz = StoredMut::of(&mut silent, bf16);
+        passes.backward_input(memory.gpu_mut(), dy.gpu(), kept, sums, dz, none);
+        let (dz, into) = (StoredMut::of(&mut z, bf16), dbias.gpu_mut());
+        passes.backward_input(memory.gpu_mut(), dy.gpu(), kept, sums, dz, into);
         gpu.synchronize().unwrap();
         let numbers = |t: &Tensor| t.on(&Device::Cpu).slice::<f32>().to_vec();
         assert_eq!(bits(&numbers(&silent)), bits(&numbers(&z)), "with and without dbias");
@@ -197,7 +210,8 @@ impl Case {
             assert_eq!(bits(&numbers(&inferred)), bits(&numbers(&y)), "inference");
         }
         let codes = codes.on(&Device::Cpu).slice::<u8>().to_vec();
-        let [y, won, dz, dbias] = [&y, &won, &z, &dbias].map(numbers);
+        let [y, won, dbias] = [&y, &won, &dbias].map(numbers);
+        let dz = if bf16 { unpacked(&z) } else { numbers(&z) };
         Results { y, won, codes, sums: [dgamma, dbeta], dz, dbias }
     }
 
@@ -270,6 +284,38 @@ fn many_windows_and_many_channels_are_all_done() {
         let mut cases = Cases::new("many fused windows", case as u32);
         Case::random(&mut cases, g).check(&gpu, "many");
     }
+}
+
+/// Everything has the bits that it has over the same z in f32, but dz, which is rounded.
+#[test]
+fn over_bf16_the_kernels_are_those_over_f32() {
+    let Some(gpu) = gpu() else { return };
+    let mut windows = Vec::new();
+    for case in 0..40 {
+        let mut cases = Cases::new("fused kernels over bf16", case);
+        let g = random_geometry(&mut cases);
+        if !g.c.is_multiple_of(4) {
+            continue;
+        }
+        let mut case = Case::random(&mut cases, g);
+        case.z = rounded(&case.z);
+        for blocks in [Cut::BLOCKS, 1] {
+            let [wide, narrow] = [false, true].map(|b| case.kernels_over(&gpu, blocks, b));
+            assert_eq!(wide.codes, narrow.codes, "{g:?}: codes");
+            assert_eq!(bits(&rounded(&wide.dz)), bits(&narrow.dz), "{g:?}: dz");
+            for (name, wide, narrow) in [
+                ("y", &wide.y, &narrow.y),
+                ("won", &wide.won, &narrow.won),
+                ("dgamma", &wide.sums[0], &narrow.sums[0]),
+                ("dbeta", &wide.sums[1], &narrow.sums[1]),
+                ("dbias", &wide.dbias, &narrow.dbias),
+            ] {
+                assert_eq!(bits(wide), bits(narrow), "{g:?}: {name}");
+            }
+        }
+        windows.push([g.r, g.s] == [2, 2]);
+    }
+    assert!(windows.contains(&true) && windows.contains(&false), "both kinds of windows");
 }
 
 #[test]
@@ -372,6 +418,32 @@ fn layers_together_on_a_gpu_are_the_layers() {
         for (frozen, rate) in [(false, Some(0.25)), (false, None), (true, Some(0.5))] {
             let what = format!("together {case}, frozen {frozen}, {rate:?}");
             kernels_agree(&what, || chain(frozen, rate), x, 3 * 10 * 9);
+        }
+    }
+}
+
+/// The convolution's output, and dz in its place, are bf16 in memory. y is off by a unit of bf16 or
+/// so. Gradients go to the winners of windows, and where two values of a window are as good as
+/// equal, roundings choose another: with the products alone rounded they are off by 5 % here.
+#[test]
+fn layers_together_in_bf16_are_the_layers_up_to_roundings() {
+    let Some(gpu) = gpu_with_tensor_cores() else { return };
+    for (filters, frozen) in [(8, false), (68, false), (8, true)] {
+        let chain = || {
+            Sequential::new()
+                .add(Conv2D::new(filters, 3).activation(Activation::Relu))
+                .add(BatchNormalization::new().trainable(!frozen).momentum(0.3))
+                .add(MaxPooling2D::new(2))
+                .add(Dropout::new(0.25))
+        };
+        let what = format!("{filters} filters, frozen {frozen}");
+        for (name, off) in off_in_bf16(&gpu, &what, chain, Shape::new(&[15, 20, 19, 3])) {
+            let within = match name.as_str() {
+                "y" | "y of inference" => 1e-3..4e-3,
+                "dx" | "gradient of conv2d.kernel" => 1e-3..1.2e-1,
+                _ => 0.0..6e-2,
+            };
+            assert!(within.contains(&off), "{what}: {name} is off by {off:.1e}");
         }
     }
 }
