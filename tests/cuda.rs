@@ -256,9 +256,17 @@ fn every_precision_learns_and_a_new_one_counts_from_the_next_step_on() {
     for precision in [Precision::Tf32, Precision::Bf16] {
         let (losses, _) = run(rounded(precision), 3, None);
         assert_ne!(losses, exact, "{precision}: nothing was rounded");
-        // Nine updates amplify what rounding to 7 bits differs by.
-        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 0.1 * b.abs().max(0.5);
-        assert!(losses.iter().zip(&exact).all(near), "{precision}: {losses:?} {exact:?}");
+        // Nine updates amplify what rounding to 7 bits differs by; accuracies move by whole samples,
+        // two of them at most.
+        let pairs = losses.chunks(3).zip(exact.chunks(3)).enumerate();
+        for (column, (losses, exact)) in pairs {
+            let two = 2.0 / IMAGES as f64 + 1e-9;
+            let near = |(a, b): (&f64, &f64)| match column {
+                0 | 2 => (a - b).abs() < 0.1 * b,
+                _ => (a - b).abs() < two,
+            };
+            assert!(losses.iter().zip(exact).all(near), "{precision}: {losses:?} {exact:?}");
+        }
     }
     let in_two_precisions = |graphs| {
         let mut model = rounded(Precision::Bf16);
