@@ -240,8 +240,9 @@ pub(crate) fn forward(
         }
         Device::Cuda(gpu) => {
             let n = normalization.of_training_there([mean, rest, variance]);
-            let (now, kept) = (cx.published_step(), (won.gpu_mut(), codes.gpu_mut()));
-            let z = Stored::of(z, conv.keeps_bf16_there(gpu, cx, x));
+            let bf16 = conv.keeps_bf16_there(gpu, cx, x);
+            let (now, kept) = (cx.published_step(), (StoredMut::of(won, bf16), codes.gpu_mut()));
+            let z = Stored::of(z, bf16);
             let passes = cuda::Passes::new(gpu, &g, &n, relu);
             passes.forward(draw.as_ref(), now, z, y.gpu_mut(), kept);
         }
@@ -337,7 +338,8 @@ fn backward_there(
         let (n, gradients) = normalization.with_gradients(statistics);
         let into = [[dgamma.gpu_mut(), dbeta.gpu_mut()], gradients];
         let passes = cuda::Passes::new(gpu, g, &n, relu);
-        passes.backward_parameters(scratch.reborrow(), [won.gpu(), dy], codes, into);
+        let won = Stored::of(won, bf16);
+        passes.backward_parameters(scratch.reborrow(), (won, dy), codes, into);
         sums = [dgamma.gpu(), dbeta.gpu()];
     }
     let n = normalization.of_training_there([mean, rest, variance]);

@@ -45,6 +45,14 @@ impl<'a> Stored<'a> {
             Self::Bf16(view) => view.pointer(),
         }
     }
+
+    /// None, in the same form, to be written.
+    pub(crate) fn none_to_write(&self) -> StoredMut<'static> {
+        match self {
+            Self::F32(_) => StoredMut::F32(GpuViewMut::none()),
+            Self::Bf16(_) => StoredMut::Bf16(GpuViewMut::none()),
+        }
+    }
 }
 
 impl<'a> StoredMut<'a> {

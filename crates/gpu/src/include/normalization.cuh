@@ -93,8 +93,8 @@ struct Products {
 
 // Both of each chunk of rows, as pairs, each channels·chunks; `dy(i)` is the gradient at x[i]. Blocks: groups of
 // lanes, chunks.
-template <class Dy>
-__device__ __forceinline__ void products(const float* __restrict__ x, size_t rows, int channels, int lanes, int chunk,
+template <class Number, class Dy>
+__device__ __forceinline__ void products(const Number* __restrict__ x, size_t rows, int channels, int lanes, int chunk,
                                          const float* __restrict__ mean, Dy dy, float* __restrict__ partials) {
     const Strand me(lanes);
     const int c = (int)blockIdx.x * lanes + me.lane;
@@ -109,7 +109,7 @@ __device__ __forceinline__ void products(const float* __restrict__ x, size_t row
 #pragma unroll
             for (int j = 0; j < TILE; ++j) {
                 const float g = j < count ? dy(from + j * stride) : 0.f;
-                const float d = j < count ? x[from + j * stride] - middle : 0.f;
+                const float d = j < count ? as_f32(x[from + j * stride]) - middle : 0.f;
                 sum += g;
                 product = fmaf(g, d, product);
             }

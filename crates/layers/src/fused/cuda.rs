@@ -27,11 +27,15 @@ kernels! {
     );
     fn fused_forward_z16(
         g: Windows, z: In<u16>, mean: In<f32>, rest: In<f32>, variance: In<f32>, gamma: In<f32>,
-        beta: In<f32>, epsilon: f32, now: In<StepScalars>, drop: Drop, y: Out<f32>, won: Out<f32>,
+        beta: In<f32>, epsilon: f32, now: In<StepScalars>, drop: Drop, y: Out<f32>, won: Out<u16>,
         codes: Out<u8>,
     );
     fn fused_products(
         won: In<f32>, rows: u64, channels: i32, lanes: i32, chunk: i32, mean: In<f32>, dy: In<f32>,
+        codes: In<u8>, factor: f32, partials: Out<f32>,
+    );
+    fn fused_products_z16(
+        won: In<u16>, rows: u64, channels: i32, lanes: i32, chunk: i32, mean: In<f32>, dy: In<f32>,
         codes: In<u8>, factor: f32, partials: Out<f32>,
     );
     fn fused_backward(
@@ -102,7 +106,7 @@ impl<'a> Passes<'a> {
         now: GpuView<'_, StepScalars>,
         z: Stored<'_>,
         y: GpuViewMut<'_, f32>,
-        (won, codes): (GpuViewMut<'_, f32>, GpuViewMut<'_, u8>),
+        (won, codes): (StoredMut<'_>, GpuViewMut<'_, u8>),
     ) {
         assert_eq!((won.len(), codes.len()), (y.len(), y.len()), "one of each for each y");
         let nothing = Drop { layer: 0, threshold: 0, factor: 1.0 };
@@ -119,7 +123,7 @@ impl<'a> Passes<'a> {
     /// As [`Passes::forward`].
     pub(super) fn infer(&self, z: Stored<'_>, y: GpuViewMut<'_, f32>) {
         let nothing = Drop { layer: 0, threshold: 0, factor: 1.0 };
-        let kept = (GpuViewMut::none(), GpuViewMut::none());
+        let kept = (z.none_to_write(), GpuViewMut::none());
         self.pool((nothing, GpuView::none()), z, y, kept);
     }
 
@@ -129,7 +133,7 @@ impl<'a> Passes<'a> {
         (drop, now): (Drop, GpuView<'_, StepScalars>),
         z: Stored<'_>,
         y: GpuViewMut<'_, f32>,
-        (won, codes): (GpuViewMut<'_, f32>, GpuViewMut<'_, u8>),
+        (won, codes): (StoredMut<'_>, GpuViewMut<'_, u8>),
     ) {
         let &Self { gpu, g, n, .. } = self;
         self.expect_windows(z.len(), y.len());
@@ -142,15 +146,16 @@ impl<'a> Passes<'a> {
         // are those of z and y, and of won and codes where these are not none; within its channels
         // for the others; all are aligned as `lanes` says. `now` is one structure, or not read.
         unsafe {
-            match z {
-                Stored::F32(z) => fused_forward(
+            match (z, won) {
+                (Stored::F32(z), StoredMut::F32(won)) => fused_forward(
                     gpu, grid, windows, lanes, z, mean, rest, variance, gamma, beta, e, now, drop,
                     y, won, codes,
                 ),
-                Stored::Bf16(z) => fused_forward_z16(
+                (Stored::Bf16(z), StoredMut::Bf16(won)) => fused_forward_z16(
                     gpu, grid, windows, z, mean, rest, variance, gamma, beta, e, now, drop, y, won,
                     codes,
                 ),
+                (z, won) => panic!("{won:?} is not as {z:?}"),
             }
         }
     }
@@ -163,7 +168,7 @@ impl<'a> Passes<'a> {
     pub(super) fn backward_parameters(
         &self,
         mut scratch: GpuViewMut<'_, f32>,
-        [won, dy]: [GpuView<'_, f32>; 2],
+        (won, dy): (Stored<'_>, GpuView<'_, f32>),
         (codes, factor): (GpuView<'_, u8>, f32),
         [sums, gradients]: [[GpuViewMut<'_, f32>; 2]; 2],
     ) {
@@ -174,23 +179,19 @@ impl<'a> Passes<'a> {
         let rows = g.n * g.p * g.q;
         let cut = Cut::aiming_at(blocks, rows, g.c);
         expect_scratch(&scratch, cut.chunks * Cut::SUMS * g.c);
+        let (grid, rows, c, partials) = (cut.grid(), rows as u64, g.c as i32, scratch.reborrow());
+        let (lanes, chunk, mean) = (cut.lanes as i32, cut.chunk as i32, n.mean);
         // SAFETY: the kernel reads `rows` rows of C numbers, which are won, dy and codes, and writes
         // four numbers for each channel and chunk, for which there is room.
         unsafe {
-            fused_products(
-                gpu,
-                cut.grid(),
-                won,
-                rows as u64,
-                g.c as i32,
-                cut.lanes as i32,
-                cut.chunk as i32,
-                n.mean,
-                dy,
-                codes,
-                factor,
-                scratch.reborrow(),
-            );
+            match won {
+                Stored::F32(won) => fused_products(
+                    gpu, grid, won, rows, c, lanes, chunk, mean, dy, codes, factor, partials,
+                ),
+                Stored::Bf16(won) => fused_products_z16(
+                    gpu, grid, won, rows, c, lanes, chunk, mean, dy, codes, factor, partials,
+                ),
+            }
         }
         cuda::add_products(gpu, cut, scratch, n, sums, gradients);
     }

@@ -74,7 +74,7 @@ __device__ __forceinline__ Winner<V> pool(const Windows& g, const Normalize<V>& 
 template <int V, int SIDE, class Number>
 __device__ __forceinline__ void forward(const Windows& g, const Statistics& n, const Number* __restrict__ z,
                                         const StepScalars* now, const Drop& drop, float* __restrict__ y,
-                                        float* __restrict__ won, unsigned char* __restrict__ codes) {
+                                        Number* __restrict__ won, unsigned char* __restrict__ codes) {
     const int columns = g.c / V;
     const Walk walk(columns);
     if (walk.idle()) return;
@@ -119,13 +119,13 @@ extern "C" __global__ void fused_forward(Windows g, int lanes, const float* __re
     else forward<1, 0>(g, n, z, now, drop, y, won, codes);
 }
 
-// The same of a z in bf16, whose channels always go by fours.
+// The same of a z in bf16, whose channels always go by fours; what won is one of them.
 extern "C" __global__ void fused_forward_z16(Windows g, const bf16_bits* __restrict__ z,
                                              const float* __restrict__ mean, const float* __restrict__ rest,
                                              const float* __restrict__ variance, const float* __restrict__ gamma,
                                              const float* __restrict__ beta, float epsilon,
                                              const StepScalars* __restrict__ now, Drop drop, float* __restrict__ y,
-                                             float* __restrict__ won, unsigned char* __restrict__ codes) {
+                                             bf16_bits* __restrict__ won, unsigned char* __restrict__ codes) {
     const Statistics n{mean, rest, variance, gamma, beta, epsilon};
     if (g.r == 2 && g.s == 2) forward<4, 2>(g, n, z, now, drop, y, won, codes);
     else forward<4, 0>(g, n, z, now, drop, y, won, codes);
@@ -137,6 +137,15 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 fused_products(const float* __restrict__ won, unsigned long long rows, int channels, int lanes, int chunk,
                const float* __restrict__ mean, const float* __restrict__ dy,
                const unsigned char* __restrict__ codes, float factor, float* __restrict__ partials) {
+    const auto d = [=](size_t i) { return behind_dropout(dy[i], codes[i], factor); };
+    products(won, rows, channels, lanes, chunk, mean, d, partials);
+}
+
+// The same of winners in bf16.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+fused_products_z16(const bf16_bits* __restrict__ won, unsigned long long rows, int channels, int lanes, int chunk,
+                   const float* __restrict__ mean, const float* __restrict__ dy,
+                   const unsigned char* __restrict__ codes, float factor, float* __restrict__ partials) {
     const auto d = [=](size_t i) { return behind_dropout(dy[i], codes[i], factor); };
     products(won, rows, channels, lanes, chunk, mean, d, partials);
 }

@@ -173,9 +173,10 @@ impl Case {
             true => packed(g.x(), &self.z, &cx.device),
             false => there(g.x(), &self.z),
         };
-        let [mut y, mut inferred, mut won] = [(); 3].map(|()| dy.clone());
+        let [mut y, mut inferred] = [(); 2].map(|()| dy.clone());
+        let mut won = there(g.y(), &vec![f32::NAN; dy.len()]);
         let mut codes = Tensor::zeros(Spec::u8(g.y()), &cx.device);
-        let kept = (won.gpu_mut(), codes.gpu_mut());
+        let kept = (StoredMut::of(&mut won, bf16), codes.gpu_mut());
         let from = Stored::of(&z, bf16);
         passes.forward(recorded.as_ref(), cx.published_step(), from, y.gpu_mut(), kept);
         passes.infer(from, inferred.gpu_mut());
@@ -187,7 +188,7 @@ impl Case {
         if !self.frozen {
             let gradients = [of_gamma.gpu_mut(), of_beta.gpu_mut()];
             let into = [[dgamma.gpu_mut(), dbeta.gpu_mut()], gradients];
-            let of = [won.gpu(), dy.gpu()];
+            let of = (Stored::of(&won, bf16), dy.gpu());
             passes.backward_parameters(memory.gpu_mut(), of, (codes.gpu(), factor), into);
             sums = [dgamma.gpu(), dbeta.gpu()];
         }
@@ -210,8 +211,8 @@ impl Case {
             assert_eq!(bits(&numbers(&inferred)), bits(&numbers(&y)), "inference");
         }
         let codes = codes.on(&Device::Cpu).slice::<u8>().to_vec();
-        let [y, won, dbias] = [&y, &won, &dbias].map(numbers);
-        let dz = if bf16 { unpacked(&z) } else { numbers(&z) };
+        let [won, dz] = [&won, &z].map(|t| if bf16 { unpacked(t) } else { numbers(t) });
+        let [y, dbias] = [&y, &dbias].map(numbers);
         Results { y, won, codes, sums: [dgamma, dbeta], dz, dbias }
     }
 
