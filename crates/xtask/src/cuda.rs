@@ -26,7 +26,8 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use emulator::Emulator;
 use mutants::Mutant;
-use std::path::PathBuf;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
 use suite::{End, Part, Rooms, Suite};
 use verdicts::{Found, Verdicts, fingerprint};
 
@@ -101,8 +102,9 @@ struct Campaign {
 impl Campaign {
     fn new() -> Result<Self> {
         let scratch = std::path::absolute(target().join("cuda-mutants"))?;
-        let suite = Suite::build(&scratch)?;
-        let emulator = Emulator::new(scratch.clone())?;
+        let lock = lock(&scratch)?;
+        let suite = Suite::build(&scratch, lock.try_clone()?)?;
+        let emulator = Emulator::new(scratch.clone(), lock)?;
         let library = emulator.build(None)?;
         let common = fingerprint((suite.fingerprint()?, emulator.fingerprint()?, SCHEDULES));
         let verdicts = Verdicts::open(&scratch.join("verdicts"))?;
@@ -153,6 +155,22 @@ impl Verdict {
         };
         format!("{file}: {bug} <- {by}, {seconds:.0} s")
     }
+}
+
+/// The scratch folder for this run alone. Whatever a run starts holds the lock, too, as its standard
+/// input: what goes on after a run was killed is waited for, and does not meddle with the next.
+fn lock(scratch: &Path) -> Result<File> {
+    fs::create_dir_all(scratch)?;
+    let lock = File::create(scratch.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            say("waiting for another run to end, or for what it has left running");
+            lock.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    Ok(lock)
 }
 
 /// Plants the bug and looks for the first test that fails.

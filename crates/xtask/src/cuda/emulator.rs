@@ -4,7 +4,7 @@ use super::mutants::Mutant;
 use super::suite::Rooms;
 use super::verdicts::fingerprint;
 use anyhow::{Context as _, Result, bail};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -16,11 +16,12 @@ pub(super) struct Emulator {
     script: PathBuf,
     target: String,
     scratch: PathBuf,
+    lock: File,
 }
 
 impl Emulator {
-    /// Compiles the build script.
-    pub(super) fn new(scratch: PathBuf) -> Result<Self> {
+    /// Compiles the build script, which holds the lock while it runs.
+    pub(super) fn new(scratch: PathBuf, lock: File) -> Result<Self> {
         let artifacts = crate::artifacts(&["build", "--package=gradus-cuda-emu"])?;
         let is_script = |made: &&serde_json::Value| {
             made["target"]["kind"][0] == "custom-build"
@@ -32,7 +33,8 @@ impl Emulator {
         let said = Command::new("rustc").arg("-vV").output()?.stdout;
         let said = String::from_utf8(said)?;
         let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-        Ok(Self { script, target: host.context("rustc names no host")?.to_owned(), scratch })
+        let target = host.context("rustc names no host")?.to_owned();
+        Ok(Self { script, target, scratch, lock })
     }
 
     /// The driver with that bug, or with none. Objects are kept, so that only what the bug touches is
@@ -70,6 +72,7 @@ impl Emulator {
             .env("CARGO_CFG_TARGET_ARCH", std::env::consts::ARCH)
             .env("CARGO_CFG_TARGET_OS", std::env::consts::OS)
             .current_dir(tree.join(PACKAGE))
+            .stdin(self.lock.try_clone()?)
             .output()
             .with_context(|| self.script.display().to_string())?;
         let said = String::from_utf8_lossy(&run.stdout);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
@@ -51,12 +51,12 @@ pub(super) enum End {
 pub(super) struct Suite {
     programs: Vec<Program>,
     scratch: PathBuf,
+    lock: File,
 }
 
 impl Suite {
-    /// Compiles them.
-    pub(super) fn build(scratch: &Path) -> Result<Self> {
-        fs::create_dir_all(scratch)?;
+    /// Compiles them. They hold the lock while they run.
+    pub(super) fn build(scratch: &Path, lock: File) -> Result<Self> {
         let mut programs = Vec::new();
         for (package, what, tests) in PROGRAMS {
             let artifacts = crate::artifacts(&["test", "--no-run", "--package", package, what])?;
@@ -69,7 +69,7 @@ impl Suite {
             };
             programs.push(Program { package, path, folder, tests });
         }
-        Ok(Self { programs, scratch: scratch.to_owned() })
+        Ok(Self { programs, scratch: scratch.to_owned(), lock })
     }
 
     /// A hash of the programs, of what is run of them, and of the settings that they read.
@@ -114,7 +114,7 @@ impl Suite {
             .env(at, schedule)
             .env_remove(refused)
             .current_dir(&program.folder)
-            .stdin(Stdio::null())
+            .stdin(self.lock.try_clone()?)
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
