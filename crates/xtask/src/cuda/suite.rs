@@ -13,9 +13,8 @@ use std::time::Duration;
 /// Between two looks at a program that runs.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Looks after which a mutant waits for ever: ten minutes of them, more than ten times what the
-/// slowest program takes as it is. Counted and not by the clock: what stops a machine for a while
-/// stops the looking, too.
+/// Looks after which a mutant waits for ever: ten minutes of them; the slowest program takes one as it
+/// is, checked. Counted and not by the clock: what stops a machine for a while stops the looking, too.
 const PATIENCE: usize = 30_000;
 
 /// Packages, what cargo builds of each, and which of its tests are about kernels.
