@@ -52,6 +52,13 @@ impl Reference {
         self.step.train(&mut self.network, &mut self.context, &batch, &mut Tally::default());
     }
 
+    /// Waits for what a GPU has added up, and reads it.
+    pub(crate) fn read(&mut self) -> f64 {
+        let mut tally = Tally::default();
+        tally.collect(&mut self.context);
+        tally.loss()
+    }
+
     /// The same network with frozen statistics; loss and accuracy are counted too.
     pub(crate) fn infer(&mut self) {
         let batch = Batch::new(self.images.view(), self.targets.view());

@@ -56,8 +56,15 @@ def settle(precision):
 class Rows:
     def __init__(self, path):
         self.path, self.done = pathlib.Path(path), set()
-        for line in self.path.read_text().splitlines() if self.path.exists() else []:
-            row = json.loads(line)
+        text = self.path.read_text() if self.path.exists() else ""
+        if text and not text.endswith("\n"):
+            with self.path.open("a") as file:
+                file.write("\n")  # the end of a line that was cut off
+        for line in text.splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
             if "table" in row:
                 self.done.add((row["table"], row["line"], row["column"]))
         self.write({

@@ -1,4 +1,4 @@
-//! The three passes of single convolutions, in every precision. `pytorch.py` has the same list.
+//! The three passes of single convolutions, in every precision. `pytorch_gpu.py` has the same list.
 
 use crate::rows::Rows;
 use anyhow::Result;

@@ -36,6 +36,9 @@ impl Rows {
         let done = done.collect();
         let file = OpenOptions::new().create(true).append(true).open(path);
         let mut file = file.with_context(|| path.display().to_string())?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            writeln!(file)?; // the end of a line that was cut off
+        }
         let machine = json!({
             "machine": gpu.info().to_string(),
             "program": format!("gradus {}", env!("CARGO_PKG_VERSION")),

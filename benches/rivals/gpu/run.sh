@@ -25,9 +25,10 @@ nvidia-smi --query-gpu=name,driver_version --format=csv,noheader > "$results/mac
 parity() {
     export GRADUS_REQUIRE_GPU=1
     cd "$here"
-    ./gradus_layers cuda:: on_a_gpu
+    ./gradus_layers cuda:: on_a_gpu folded
     ./gradus_optim cuda::
     ./gradus_augment cuda::
+    ./gradus_train cuda:: recorded
     ./cuda
     ./augment_on_gpu
 }

@@ -1,4 +1,5 @@
-//! The tutorial's training step: batch sent, forward, loss, backward, RMSprop.
+//! The tutorial's training step: batch sent, forward, loss, backward, RMSprop; and the figures read every
+//! so many steps, as `fit` reads them, and as `pytorch_gpu.py` does.
 
 #[path = "../../common/reference.rs"]
 mod reference;
@@ -8,6 +9,9 @@ use anyhow::Result;
 use gradus::prelude::*;
 use gradus::tensor::gpu::Gpu;
 use reference::Reference;
+
+/// Steps from one reading to the next.
+const READ_EVERY: usize = 10;
 
 /// In every precision and batch, as one recorded graph and kernel by kernel.
 pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
@@ -23,7 +27,14 @@ pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
                 reference.context().graphs = graphs;
                 let column = if graphs { "gradus" } else { "gradus, no graph" };
                 let line = format!("batch {batch}, {name}");
-                rows.host(gpu, ["step", &line, column], batch as f64, || reference.train())?;
+                let mut steps = 0;
+                rows.host(gpu, ["step", &line, column], batch as f64, || {
+                    reference.train();
+                    steps += 1;
+                    if steps % READ_EVERY == 0 {
+                        std::hint::black_box(reference.read());
+                    }
+                })?;
             }
         }
     }

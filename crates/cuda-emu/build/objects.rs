@@ -1,4 +1,4 @@
-//! Compiles what has changed, two files at a time, and links it.
+//! Compiles what has changed, as many files at a time as cargo says, and links it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -14,6 +14,8 @@ pub(crate) struct Object {
     pub(crate) source: PathBuf,
     pub(crate) object: PathBuf,
     pub(crate) flags: Vec<String>,
+    /// Whether it stays as it is, once it is made.
+    pub(crate) stays: bool,
 }
 
 pub(crate) struct Compiler {
@@ -54,8 +56,9 @@ impl Compiler {
 /// Brings every object up to date.
 pub(crate) fn make(compiler: &Compiler, objects: &[Object]) {
     let next = AtomicUsize::new(0);
+    let jobs = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(2);
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(object) = objects.get(next.fetch_add(1, Ordering::Relaxed)) {
                     object.make(compiler);
@@ -68,6 +71,9 @@ pub(crate) fn make(compiler: &Compiler, objects: &[Object]) {
 impl Object {
     fn make(&self, compiler: &Compiler) {
         let stamp = self.object.with_extension("stamp");
+        if self.stays && stamp.exists() {
+            return;
+        }
         let found = self.fingerprint(compiler);
         if found.is_some() && fs::read_to_string(&stamp).ok() == found {
             return;

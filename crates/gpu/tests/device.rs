@@ -148,10 +148,12 @@ fn a_device_that_will_not_do_is_refused_by_name() {
     emulated.set_capability((7, 5));
     let turing = Gpu::open(0).map(|gpu| gpu.compute_capability());
     emulated.set_capability((9, 0));
+    let none = Gpu::open(7).map(drop);
     let name = "gradus emulated device".to_owned();
     assert_eq!(poor, Err(CudaError::NoMemoryPools { name: name.clone() }));
     assert_eq!(old, Err(CudaError::OldDevice { name, found: "7.0".into(), needed: "7.5" }));
     assert_eq!(turing, Ok((7, 5)));
+    assert_eq!(none, Err(CudaError::NoDevice { ordinal: 7, found: 1 }));
 }
 
 #[test]

@@ -14,7 +14,7 @@
 mod table;
 
 use crate::{cargo, run, say, target};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde_json::Value;
 use std::fs;
@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 const STAGES: [&str; 5] = ["parity", "ours", "convolutions", "step", "compiled"];
 const FOLDER: &str = "benches/rivals";
+/// What a bundle may have, to be sent easily.
+const MOST_MEGABYTES: f64 = 60.0;
 
 /// What can be asked for.
 #[derive(Debug, Parser)]
@@ -78,6 +80,7 @@ fn pack(bundle: &Path) -> Result<()> {
         ["test", "--release", "--package=gradus-layers", "--lib"],
         ["test", "--release", "--package=gradus-optim", "--lib"],
         ["test", "--release", "--package=gradus-augment", "--lib"],
+        ["test", "--release", "--package=gradus-train", "--lib"],
         ["test", "--release", "--package=gradus", "--test=cuda"],
         ["test", "--release", "--package=gradus", "--test=augment_on_gpu"],
     ] {
@@ -96,11 +99,34 @@ fn pack(bundle: &Path) -> Result<()> {
         fs::copy(&from, bundle.join(from.file_name().context("a file")?))?;
     }
     let sizes = fs::read_dir(bundle)?.map(|entry| Ok(entry?.metadata()?.len()));
-    let bytes = sizes.sum::<Result<u64>>()?;
-    say(&format!("{}: {:.1} MB, see run.sh there", bundle.display(), bytes as f64 / 1e6));
+    let megabytes = sizes.sum::<Result<u64>>()? as f64 / 1e6;
+    if megabytes > MOST_MEGABYTES {
+        bail!("{} has {megabytes:.1} MB, more than {MOST_MEGABYTES}", bundle.display());
+    }
+    say(&format!("{}: {megabytes:.1} MB, see run.sh there", bundle.display()));
     Ok(())
 }
 
 fn text(value: &Value) -> Result<&str> {
     value.as_str().with_context(|| format!("cargo says {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The convolutions that a program lists, each on a line of its own, without its language.
+    fn convolutions(file: &str) -> Vec<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(FOLDER).join(file);
+        let text = fs::read_to_string(path).expect("is part of the project");
+        let lines = text.lines().filter(|line| line.starts_with("    (\""));
+        lines.map(|line| line.replace(['[', ']', '"'], "").to_lowercase()).collect()
+    }
+
+    #[test]
+    fn pytorch_is_measured_at_the_same_convolutions() {
+        let ours = convolutions("gpu/convolutions.rs");
+        assert!(ours.len() > 10, "{ours:?}");
+        assert_eq!(ours, convolutions("pytorch_gpu.py"));
+    }
 }

@@ -140,9 +140,15 @@ mod tests {
             include_str!("../driver.rs"),
             include_str!("buffer.rs"),
             include_str!("devices.rs"),
+            include_str!("event.rs"),
+            include_str!("feed.rs"),
             include_str!("graph.rs"),
             include_str!("launch.rs"),
+            include_str!("numbers.rs"),
+            include_str!("pinned.rs"),
+            include_str!("pool.rs"),
             include_str!("tensor_map.rs"),
+            include_str!("timer.rs"),
         ];
         for call in sources.iter().flat_map(|text| text.split("sys::cu").skip(1)) {
             let end = call.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').expect("an end");

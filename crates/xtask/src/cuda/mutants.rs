@@ -7,7 +7,7 @@ use std::path::Path;
 const LIST: &str = "crates/cuda-emu/mutants/kernels.txt";
 
 /// One planted bug.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Mutant {
     /// From the project's root.
     pub(super) file: String,
@@ -64,14 +64,6 @@ impl Mutant {
             1 => Ok(fs::write(path, text.replacen(&self.old, &self.new, 1))?),
             found => bail!("{}: {:?} is there {found} times, not once", self.file, self.old),
         }
-    }
-
-    /// The room whose tests are likeliest to notice it, behind its crate: that of a layer, or of what
-    /// augments.
-    pub(super) fn room(&self) -> Option<[&str; 2]> {
-        let (package, path) = self.file.strip_prefix("crates/")?.split_once("/src/")?;
-        let room = path.split('/').next()?;
-        ["layers", "augment"].contains(&package).then_some([package, room])
     }
 }
 
