@@ -32,7 +32,7 @@ fn meant(value: Option<&OsStr>) -> Result<bool, CudaError> {
         Some(value) => Err(CudaError::Variable {
             variable: VARIABLE,
             found: value.to_string_lossy().into_owned(),
-            allowed: "source, to have kernels compiled from their sources",
+            allowed: "source (which has kernels compiled from their sources)",
         }),
     }
 }
