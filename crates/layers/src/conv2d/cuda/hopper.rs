@@ -1,9 +1,10 @@
 //! Convolution with stride 1 on Hopper, in bf16, forward and for the gradient of x: see
-//! `conv2d_hopper.cu`. x and the kernel are first rounded into scratch, since TMA copies numbers as
-//! they are. It has never run on a GPU.
+//! `conv2d_hopper.cu`; that of the kernel is in [`weight`]. x and the kernel are first rounded into
+//! scratch, since TMA copies numbers as they are. It has never run on a GPU.
 
 #[cfg(test)]
 pub(super) mod tests;
+pub mod weight;
 
 use crate::conv2d::Geometry;
 use crate::matmul::cuda::Epilogue;
@@ -66,18 +67,30 @@ pub(super) struct Problem {
     y: [usize; 3],
     taps: [usize; 2],
     before: [i32; 2],
+    /// Images, rows and columns of the pixels of a tile.
+    part: [usize; 3],
 }
 
 impl Problem {
     pub(super) fn forward(g: &Geometry) -> Self {
-        let before = g.before.map(int);
-        Self { x: [g.n, g.h, g.w, g.c], y: [g.p, g.q, g.k], taps: [g.r, g.s], before }
+        Self {
+            x: [g.n, g.h, g.w, g.c],
+            y: [g.p, g.q, g.k],
+            taps: [g.r, g.s],
+            before: g.before.map(int),
+            part: part(PIXELS, [g.n, g.p, g.q]),
+        }
     }
 
     /// With a stride of 1 dx is a convolution of dz with the kernel turned.
     pub(super) fn backward_input(g: &Geometry) -> Self {
-        let before = [0, 1].map(|i| int(g.reach()[i]) - 1 - int(g.before[i]));
-        Self { x: [g.n, g.p, g.q, g.k], y: [g.h, g.w, g.c], taps: [g.r, g.s], before }
+        Self {
+            x: [g.n, g.p, g.q, g.k],
+            y: [g.h, g.w, g.c],
+            taps: [g.r, g.s],
+            before: [0, 1].map(|i| int(g.reach()[i]) - 1 - int(g.before[i])),
+            part: part(PIXELS, [g.n, g.h, g.w]),
+        }
     }
 
     fn kernel_len(&self) -> usize {
@@ -94,32 +107,11 @@ impl Problem {
         self.lens().iter().sum::<usize>().div_ceil(2)
     }
 
-    /// Images, rows and columns of the pixels of a tile: powers of two that waste the fewest, and of
-    /// these the widest.
-    fn part(&self) -> [usize; 3] {
-        let [p, q, _] = self.y;
-        let all = (0..=PIXELS.ilog2()).flat_map(|across| {
-            (0..=PIXELS.ilog2() - across).map(move |down| {
-                let (rows, columns) = (1usize << down, 1usize << across);
-                [PIXELS / rows / columns, rows, columns]
-            })
-        });
-        let tiles = |&[images, rows, columns]: &[usize; 3]| {
-            self.x[0].div_ceil(images) * p.div_ceil(rows) * q.div_ceil(columns)
-        };
-        all.min_by_key(|part| (tiles(part), part[0], part[1])).expect("the one of one column")
-    }
-
-    /// Filters of a tile.
-    fn filters(&self) -> usize {
-        if self.y[2].is_multiple_of(128) { 128 } else { 64 }
-    }
-
     /// What the kernel is told, and how many blocks there are.
     fn boxes(&self) -> (Boxes, usize) {
         let ([n, .., channels], [p, q, filters], [images, rows, columns]) =
-            (self.x, self.y, self.part());
-        let tiles = [p.div_ceil(rows), q.div_ceil(columns), filters / self.filters()];
+            (self.x, self.y, self.part);
+        let tiles = [p.div_ceil(rows), q.div_ceil(columns), filters / filters_of_tile(filters)];
         let [tiles_down, tiles_across, tiles_of_filters] = tiles.map(int);
         let blocks = n.div_ceil(images) * tiles.iter().product::<usize>();
         let boxes = Boxes {
@@ -147,6 +139,26 @@ impl Problem {
     }
 }
 
+/// Images, rows and columns of so many pixels, a power of two, of images of so many rows and columns:
+/// powers of two that waste the fewest, and of these the widest.
+fn part(pixels: usize, [n, p, q]: [usize; 3]) -> [usize; 3] {
+    let all = (0..=pixels.ilog2()).flat_map(|across| {
+        (0..=pixels.ilog2() - across).map(move |down| {
+            let (rows, columns) = (1usize << down, 1usize << across);
+            [pixels / rows / columns, rows, columns]
+        })
+    });
+    let tiles = |&[images, rows, columns]: &[usize; 3]| {
+        n.div_ceil(images) * p.div_ceil(rows) * q.div_ceil(columns)
+    };
+    all.min_by_key(|part| (tiles(part), part[0], part[1])).expect("the one of one column")
+}
+
+/// Filters of a tile, of so many.
+fn filters_of_tile(filters: usize) -> usize {
+    if filters.is_multiple_of(128) { 128 } else { 64 }
+}
+
 /// Whether a convolution can be done so: each tap a step of one pixel, and whole boxes of channels.
 #[must_use]
 pub fn fits(g: &Geometry) -> bool {
@@ -169,7 +181,7 @@ pub(super) fn chosen(gpu: &Gpu, precision: Precision, g: &Geometry, problem: &Pr
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {
     let [forward, input] = [Problem::forward(g), Problem::backward_input(g)];
-    if fits(g) { forward.scratch().max(input.scratch()) } else { 0 }
+    if fits(g) { forward.scratch().max(input.scratch()).max(weight::scratch(g)) } else { 0 }
 }
 
 /// Floats of scratch for such a batch or a smaller one where it would be chosen, if the device is a
@@ -177,7 +189,7 @@ pub fn scratch(g: &Geometry) -> usize {
 pub(super) fn planned_scratch(g: &Geometry) -> usize {
     let passes = [Problem::forward(g), Problem::backward_input(g)];
     let chosen = passes.iter().filter(|problem| fits(g) && problem.pays());
-    chosen.map(Problem::scratch).max().unwrap_or(0)
+    chosen.map(Problem::scratch).max().unwrap_or(0).max(weight::planned_scratch(g))
 }
 
 fn expect(g: &Geometry, x: usize, kernel: usize, y: usize) {
@@ -293,8 +305,8 @@ fn multiply(
     Epilogue { bias, relu }: Epilogue<'_>,
     y: GpuViewMut<'_, f32>,
 ) {
-    let ((boxes, blocks), filters) = (problem.boxes(), problem.filters());
-    let [x, kernel] = rounded.maps(gpu, problem, problem.part(), filters);
+    let ((boxes, blocks), filters) = (problem.boxes(), filters_of_tile(problem.y[2]));
+    let [x, kernel] = rounded.maps(gpu, problem, problem.part, filters);
     let (launch, stages): (Launch, _) =
         if filters == 128 { (conv2d_hopper_128, 3) } else { (conv2d_hopper_64, 4) };
     let grid = Grid::of([int(blocks) as u32, 1, 1], THREADS);
