@@ -131,12 +131,12 @@ fn numbers_that_are_bf16_already_give_the_same_bits() {
 fn a_lost_number_of_x_reaches_what_it_is_part_of_and_nothing_else() {
     let Some(gpu) = a_hopper() else { return };
     for (case, g) in shapes().into_iter().enumerate() {
-        // The corners, which the fewest taps meet, and pixels that boxes of dz reach over.
+        // The last pixel, which boxes of dz reach over, and one of the others.
         let mut cases = Cases::new("conv2d hopper weight lost", case as u32);
         let [n, h, w] = [g.n - 1, g.h - 1, g.w - 1];
         let inside = [cases.extent(0, n), cases.extent(0, h), cases.extent(0, w)];
-        let places = [[n, h, w], [0, h, 0], [0, 0, w], [n, 0, 0], inside];
-        for (at, lost) in places.into_iter().zip([f32::NAN, f32::INFINITY].into_iter().cycle()) {
+        let other = [[0, h, 0], [0, 0, w], [n, 0, 0], inside][case % 4];
+        for (at, lost) in [([n, h, w], f32::NAN), (other, f32::INFINITY)] {
             let mut arrays = round_numbers(&g, case as u32);
             arrays.x[[at[0], at[1], at[2], cases.extent(0, g.c - 1)]] = lost;
             let expected = by_formula(&g, &arrays.in_f64());
