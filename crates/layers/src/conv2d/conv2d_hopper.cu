@@ -72,6 +72,17 @@ __device__ __forceinline__ void put(const Boxes& g, const Corner& at, const floa
     }
 }
 
+// Of a stage: a warpgroup's 64 pixels, which begin at `mine`, by all filters of the tile.
+struct Products {
+    int mine;
+
+    template <class R, int SUMS> __device__ __forceinline__ void operator()(const R& ring, float (&sums)[SUMS]) const {
+#pragma unroll
+        for (int c = 0; c < CHANNELS; c += 16)
+            tc::wgmma_k16_bf16(sums, tc::descriptor_k128(ring.a() + mine + c), tc::descriptor_k128(ring.b() + c));
+    }
+};
+
 template <int FILTERS, int STAGES, class Number>
 __device__ __forceinline__ void convolve(const Boxes& g, const TensorMap* x, const TensorMap* kernel, const Epilogue& epilogue, Number* y) {
     Ring<PIXELS * CHANNELS, FILTERS * CHANNELS, STAGES> ring;
@@ -83,12 +94,7 @@ __device__ __forceinline__ void convolve(const Boxes& g, const TensorMap* x, con
         return;
     }
     float sums[FILTERS / 2] = {};
-    const int mine = threadIdx.x / 128 * 64 * CHANNELS; // a warpgroup's 64 pixels, by all filters
-    consume(ring, g.rows * g.columns * (g.channels / CHANNELS), sums, [mine](const auto& ring, auto& sums) {
-#pragma unroll
-        for (int c = 0; c < CHANNELS; c += 16)
-            tc::wgmma_k16_bf16(sums, tc::descriptor_k128(ring.a() + mine + c), tc::descriptor_k128(ring.b() + c));
-    });
+    consume(ring, g.rows * g.columns * (g.channels / CHANNELS), sums, Products{(int)threadIdx.x / 128 * 64 * CHANNELS});
     put<FILTERS>(g, at, sums, epilogue, y);
 }
 

@@ -70,6 +70,19 @@ __device__ __forceinline__ void produce(R ring, const Sums& g, const Tile& tile,
     }
 }
 
+// Of a stage: a warpgroup's unit by all filters of the tile.
+struct Products {
+    int mine;
+
+    template <class R, int SUMS> __device__ __forceinline__ void operator()(const R& ring, float (&sums)[SUMS]) const {
+#pragma unroll
+        for (int pixel = 0; pixel < PIXELS; pixel += 16) {
+            const bf16_bits *a = ring.a() + mine * BOX + pixel * CHANNELS, *b = ring.b() + pixel * CHANNELS;
+            tc::wgmma_k16_bf16<1, 1>(sums, tc::descriptor_mn128(a, 0), tc::descriptor_mn128(b, BOX * sizeof(bf16_bits)));
+        }
+    }
+};
+
 // Writes a warpgroup's unit.
 template <int FILTERS> __device__ __forceinline__ void put(const Sums& g, int unit, int k, const float (&sums)[FILTERS / 2], float* dkernel) {
     const int lane = threadIdx.x % 32;
@@ -95,13 +108,7 @@ __device__ __forceinline__ void add_up(const Sums& g, const TapMaps* x, const Te
     }
     if (mine >= tile.units) return;
     float sums[FILTERS / 2] = {};
-    consume(ring, tile.end - tile.box, sums, [mine](const auto& ring, auto& sums) {
-#pragma unroll
-        for (int pixel = 0; pixel < PIXELS; pixel += 16) {
-            const bf16_bits *a = ring.a() + mine * BOX + pixel * CHANNELS, *b = ring.b() + pixel * CHANNELS;
-            tc::wgmma_k16_bf16<1, 1>(sums, tc::descriptor_mn128(a, 0), tc::descriptor_mn128(b, BOX * sizeof(bf16_bits)));
-        }
-    });
+    consume(ring, tile.end - tile.box, sums, Products{mine});
     put<FILTERS>(g, tile.unit + mine, tile.k, sums, dkernel + tile.part * apart);
 }
 
