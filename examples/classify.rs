@@ -85,7 +85,11 @@ fn main() -> Result<()> {
 }
 
 fn open(args: &Args) -> Result<Classifier> {
-    let context = Context::new(args.device.parse()?, 0);
+    let (device, no_gpu) = Device::named(&args.device)?;
+    if let Some(reason) = no_gpu {
+        eprintln!("No GPU: {reason}");
+    }
+    let context = Context::new(device, 0);
     let hint =
         "`cargo run --release --example dogs_vs_cats` trains a model and saves it as models/1";
     let mut model =

@@ -66,7 +66,11 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let hint =
         "`cargo run --release --example dogs_vs_cats` makes a model and images to begin with";
-    let context = Context::new(args.device.parse()?, 0);
+    let (device, no_gpu) = Device::named(&args.device)?;
+    if let Some(reason) = no_gpu {
+        eprintln!("No GPU: {reason}");
+    }
+    let context = Context::new(device, 0);
     let model = Model::load(&args.model, context).map_err(|error| anyhow!("{error}\n{hint}"))?;
     let mut classifier = Classifier::new(model);
     let frame = Manifest::read(&args.csv).map_err(|error| anyhow!("{error}\n{hint}"))?;

@@ -21,8 +21,11 @@ from torch.nn import functional as F
 
 from pytorch_network import Tutorial
 
-SECONDS, SAMPLES = 0.3, 7
-# Name, images, side and channels of x, side of the kernel, filters, stride, padding in Keras's words.
+# As rows.rs has them: 35 convolutions in three passes and precisions take 315 rows of a quarter of a
+# second, and as many searches of cuDNN's for an algorithm, in a stage of eight minutes.
+SECONDS, SAMPLES = 0.2, 7
+# As convolutions.rs has them: name, images, side and channels of x, side of the kernel, filters, stride,
+# padding in Keras's words.
 CASES = [
     ("tutorial conv1, 128", 128, 128, 3, 3, 32, 1, "valid"),
     ("tutorial conv2, 128", 128, 63, 32, 3, 64, 1, "valid"),
@@ -31,16 +34,34 @@ CASES = [
     ("tutorial conv2, 15", 15, 63, 32, 3, 64, 1, "valid"),
     ("tutorial conv3, 15", 15, 30, 64, 3, 128, 1, "valid"),
     ("resnet50 stem", 64, 224, 3, 7, 64, 2, "same"),
+    ("resnet50 56, 1x1 first", 64, 56, 64, 1, 64, 1, "valid"),
     ("resnet50 56, 3x3", 64, 56, 64, 3, 64, 1, "same"),
     ("resnet50 56, 1x1 out", 64, 56, 64, 1, 256, 1, "valid"),
+    ("resnet50 56, 1x1 in", 64, 56, 256, 1, 64, 1, "valid"),
+    ("resnet50 56 to 28, 1x1 in", 64, 56, 256, 1, 128, 1, "valid"),
     ("resnet50 56 to 28", 64, 56, 128, 3, 128, 2, "same"),
+    ("resnet50 56 to 28, shortcut", 64, 56, 256, 1, 512, 2, "same"),
+    ("resnet50 28, 1x1 in", 64, 28, 512, 1, 128, 1, "valid"),
     ("resnet50 28, 3x3", 64, 28, 128, 3, 128, 1, "same"),
+    ("resnet50 28, 1x1 out", 64, 28, 128, 1, 512, 1, "valid"),
+    ("resnet50 28 to 14, 1x1 in", 64, 28, 512, 1, 256, 1, "valid"),
+    ("resnet50 28 to 14", 64, 28, 256, 3, 256, 2, "same"),
+    ("resnet50 28 to 14, shortcut", 64, 28, 512, 1, 1024, 2, "same"),
+    ("resnet50 14, 1x1 in", 64, 14, 1024, 1, 256, 1, "valid"),
     ("resnet50 14, 3x3", 64, 14, 256, 3, 256, 1, "same"),
     ("resnet50 14, 1x1 out", 64, 14, 256, 1, 1024, 1, "valid"),
+    ("resnet50 14 to 7, 1x1 in", 64, 14, 1024, 1, 512, 1, "valid"),
+    ("resnet50 14 to 7", 64, 14, 512, 3, 512, 2, "same"),
+    ("resnet50 14 to 7, shortcut", 64, 14, 1024, 1, 2048, 2, "same"),
+    ("resnet50 7, 1x1 in", 64, 7, 2048, 1, 512, 1, "valid"),
     ("resnet50 7, 3x3", 64, 7, 512, 3, 512, 1, "same"),
+    ("resnet50 7, 1x1 out", 64, 7, 512, 1, 2048, 1, "valid"),
+    ("airbench whitening", 1024, 32, 3, 2, 24, 1, "valid"),
     ("airbench 31, 24 to 64", 1024, 31, 24, 3, 64, 1, "same"),
+    ("airbench 15, 64 to 64", 1024, 15, 64, 3, 64, 1, "same"),
     ("airbench 15, 64 to 256", 1024, 15, 64, 3, 256, 1, "same"),
     ("airbench 7, 256 to 256", 1024, 7, 256, 3, 256, 1, "same"),
+    ("airbench 3, 256 to 256", 1024, 3, 256, 3, 256, 1, "same"),
 ]
 PRECISIONS = ["f32", "tf32", "bf16"]
 BATCHES = [15, 128, 512]

@@ -48,7 +48,8 @@ pub(crate) struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
-    /// To what a GPU rounds the operands of its products: f32 (not at all), tf32 or bf16
+    /// To what a GPU rounds the operands of its products: f32 (not at all), tf32 or bf16. What tensor
+    /// cores are not for stays f32: docs/engines/matmul.md names it
     #[arg(long, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
     /// Let the workers augment images also where a GPU could: the bits are the same

@@ -87,15 +87,10 @@ fn words() -> impl Iterator<Item = String> {
 
 /// Is there a GPU?
 fn open_device(args: &Args, say: &impl Fn(&str)) -> Result<Context> {
-    let device = if args.device == "auto" {
-        let (device, reason) = Device::auto();
-        if let Some(reason) = reason {
-            say(&format!("No GPU: {reason}"));
-        }
-        device
-    } else {
-        args.device.parse()?
-    };
+    let (device, no_gpu) = Device::named(&args.device)?;
+    if let Some(reason) = no_gpu {
+        eprintln!("No GPU: {reason}");
+    }
     let mut context = Context::new(device, args.threads);
     context.precision = args.precision;
     context.augment_on_gpu = !args.augment_on_cpu;

@@ -6,10 +6,11 @@ use crate::tutorial::tutorial;
 use anyhow::Result;
 use gradus::augment::input;
 use gradus::layers::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dropout,
-    GlobalAveragePooling2D, Init, Layer, MaxPooling2D, Mode, Saved, Sequential,
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, CategoricalCrossentropy,
+    Conv2D, Dropout, GlobalAveragePooling2D, GlobalMaxPooling2D, Init, Layer, Loss, MaxPooling2D,
+    Mode, Saved, Sequential, Tally, Target, ZeroPadding2D, concatenate, residual,
 };
-use gradus::optim::{Adam, Optimizer, RMSprop};
+use gradus::optim::{Adam, Clip, Ema, Optimizer, RMSprop};
 use gradus::prelude::*;
 use gradus::random::{Key, OnDevice as _, PixelMap};
 use gradus::tensor::gpu::{DeviceBuffer, Gpu};
@@ -32,12 +33,70 @@ pub(crate) fn measure(gpu: &Gpu, rows: &mut Rows) -> Result<()> {
     layer(gpu, rows, "max pooling 2x2", x, MaxPooling2D::new(2), [pooled, pooled])?;
     layer(gpu, rows, "average pooling 2x2", x, AveragePooling2D::new(2), [1.25, 1.25])?;
     layer(gpu, rows, "global average pooling", x, GlobalAveragePooling2D::new(), [1.0, 1.0])?;
+    // Some passes read more than they have to: this one x twice, to count those that share a winner.
+    layer(gpu, rows, "global max pooling", x, GlobalMaxPooling2D::new(), [1.0, 2.0])?;
+    let &[_, h, w, _] = x.dims() else { unreachable!("images") };
+    let framed = ((h + 2) * (w + 2)) as f64 / (h * w) as f64;
+    layer(gpu, rows, "zero padding", x, ZeroPadding2D::new(1), [1.0 + framed, 2.0])?;
     layer(gpu, rows, "dropout", x, Dropout::new(0.25), [2.0 + byte, 2.0 + byte])?;
+    sums(gpu, rows, x)?;
+    channels(gpu, rows, x)?;
+    crossentropy(gpu, rows, x.len())?;
     pictures(gpu, rows)?;
     block(gpu, rows, "a block's layers one by one", false)?;
     block(gpu, rows, "a block's layers together", true)?;
     optimizer(gpu, rows, "RMSprop", Box::new(RMSprop::default()), 5.0)?;
-    optimizer(gpu, rows, "Adam", Box::new(Adam::default()), 7.0)
+    optimizer(gpu, rows, "Adam", Box::new(Adam::default()), 7.0)?;
+    // The norm reads each gradient once more, and all of them are short enough: they are zeros.
+    let clipped = RMSprop::default().clip(Clip::GlobalNorm(1.0));
+    optimizer(gpu, rows, "RMSprop, global norm clipped", Box::new(clipped), 6.0)?;
+    let averaged = RMSprop::default().use_ema(Ema::new());
+    optimizer(gpu, rows, "RMSprop, weights averaged", Box::new(averaged), 8.0)
+}
+
+/// A residual's own passes: two ways added and a relu; and its gradient, once for each way.
+fn sums(gpu: &Gpu, rows: &mut Rows, x: Shape) -> Result<()> {
+    let [body, shortcut, mut y, mut dz] = [(); 4].map(|()| numbers(gpu, x));
+    let bytes = |times: f64| times * FLOAT * x.len() as f64;
+    rows.device(gpu, ["memory", "residual, forward", "bytes"], bytes(3.0), || {
+        residual::cuda::forward(gpu, true, body.gpu(), shortcut.gpu(), y.gpu_mut());
+    })?;
+    let mut dy = body;
+    rows.device(gpu, ["memory", "residual, backward", "bytes"], bytes(4.0), || {
+        residual::cuda::backward(gpu, y.gpu(), dy.gpu_mut(), dz.gpu_mut());
+    })
+}
+
+/// Two branches, each with half of the channels, side by side; and their gradients.
+fn channels(gpu: &Gpu, rows: &mut Rows, x: Shape) -> Result<()> {
+    let half = x.last() / 2;
+    let mut part = numbers(gpu, Shape::new(&[x.len() / x.last(), half]));
+    let (mut y, bytes) = (numbers(gpu, x), 2.0 * FLOAT * x.len() as f64);
+    let columns = [0, half].map(|offset| [offset, half, x.last()]);
+    rows.device(gpu, ["memory", "concatenate, forward", "bytes"], bytes, || {
+        for of in columns {
+            concatenate::cuda::forward(gpu, of, part.gpu(), y.gpu_mut());
+        }
+    })?;
+    rows.device(gpu, ["memory", "concatenate, backward", "bytes"], bytes, || {
+        for of in columns {
+            concatenate::cuda::backward(gpu, of, y.gpu(), part.gpu_mut());
+        }
+    })
+}
+
+/// Softmax, crossentropy and their gradient in one: logits and targets are read, the gradient written.
+fn crossentropy(gpu: &Gpu, rows: &mut Rows, len: usize) -> Result<()> {
+    const CLASSES: usize = 1000;
+    let shape = Shape::new(&[len / CLASSES, CLASSES]);
+    let [logits, targets, mut gradient] = [(); 3].map(|()| numbers(gpu, shape));
+    let mut cx = Context::new(Device::Cuda(gpu.clone()), 1);
+    let loss = CategoricalCrossentropy::new().from_logits(true);
+    let bytes = 3.0 * FLOAT * shape.len() as f64;
+    rows.device(gpu, ["memory", "softmax and crossentropy", "bytes"], bytes, || {
+        let (targets, mut tally) = (Target::new(&targets), Tally::default());
+        loss.evaluate(&mut cx, &logits, targets, Some(&mut gradient), &mut tally);
+    })
 }
 
 /// What the others are held against.

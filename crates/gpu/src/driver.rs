@@ -44,6 +44,8 @@ pub struct Gpu(Arc<Inner>);
 
 struct Inner {
     info: DeviceInfo,
+    /// Whether kernels are compiled from their sources.
+    from_source: bool,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     /// Kernels that were launched before, by the address of their declaration.
@@ -62,14 +64,15 @@ impl Gpu {
     /// Opens the device with that ordinal, counted from 0 as `nvidia-smi` does.
     ///
     /// # Errors
-    /// If there is no driver, it is too old, there is no such device, it is too old, or the driver
-    /// refuses to open it.
+    /// If there is no driver, it is too old, there is no such device, it is too old, the driver
+    /// refuses to open it, or `GRADUS_KERNELS` says something that has no meaning.
     pub fn open(ordinal: usize) -> Result<Self, CudaError> {
         driver_version()?;
         let found = devices::count()?;
         if ordinal >= found {
             return Err(CudaError::NoDevice { ordinal, found });
         }
+        let from_source = source::wanted()?;
         let context = CudaContext::new(ordinal).map_err(|e| said("opening the device", e))?;
         let info = DeviceInfo::of(ordinal)?;
         if info.compute_capability < LOWEST {
@@ -83,6 +86,7 @@ impl Gpu {
         let reached = Event::new()?;
         Ok(Self(Arc::new(Inner {
             info,
+            from_source,
             reached,
             pool,
             context,

@@ -101,6 +101,16 @@ pub enum CudaError {
         /// The only one that will do.
         needed: &'static str,
     },
+    /// A variable of the environment says something that has no meaning.
+    #[error("{variable} is {found:?}: leave it unset, or say {allowed}")]
+    Variable {
+        /// The variable.
+        variable: &'static str,
+        /// What it says.
+        found: String,
+        /// What it may say.
+        allowed: &'static str,
+    },
     /// The device's memory is used up.
     #[error(
         "{bytes} bytes do not fit into the memory of the GPU, where {free} of {total} bytes are \

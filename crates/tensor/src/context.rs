@@ -22,8 +22,8 @@ pub struct Context {
     /// `true` unless set.
     pub fused: bool,
     /// How exact products are on a GPU: read by convolutions and dense layers whenever they work.
-    /// A device without tensor cores for it (before 8.0) stays exact. [`Precision::F32`] unless
-    /// set.
+    /// A device without tensor cores for it (before 8.0) stays exact, and so do the passes that
+    /// [`Precision`] names. [`Precision::F32`] unless set.
     pub precision: Precision,
     /// Whether a GPU may record a training step and launch it as a whole, which changes no bit.
     /// `true` unless set.

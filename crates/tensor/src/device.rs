@@ -24,6 +24,22 @@ impl Device {
             Err(reason) => (Self::Cpu, Some(reason)),
         }
     }
+
+    /// What `auto`, `cpu`, `cuda` or `cuda:N` names, opened. Where it is `auto` that came to the CPU,
+    /// the reason comes with it, for the program to tell: nothing is printed here.
+    ///
+    /// # Errors
+    /// If the words name no device, or it cannot be opened.
+    pub fn named(text: &str) -> Result<(Self, Option<CudaError>), DeviceError> {
+        let unknown = || DeviceError::Unknown { found: text.to_owned() };
+        let device = match text.split_once(':').unwrap_or((text, "0")) {
+            ("auto", "0") => return Ok(Self::auto()),
+            ("cpu", "0") => Self::Cpu,
+            ("cuda", n) => Self::Cuda(Gpu::open(n.parse().map_err(|_| unknown())?)?),
+            _ => return Err(unknown()),
+        };
+        Ok((device, None))
+    }
 }
 
 impl fmt::Display for Device {
@@ -50,18 +66,12 @@ pub enum DeviceError {
     Cuda(#[from] CudaError),
 }
 
-/// Reads `auto`, `cpu`, `cuda` or `cuda:N`, and opens what it names.
+/// Reads what [`Device::named`] does, which tells besides why `auto` is not a GPU.
 impl FromStr for Device {
     type Err = DeviceError;
 
     fn from_str(text: &str) -> Result<Self, DeviceError> {
-        let unknown = || DeviceError::Unknown { found: text.to_owned() };
-        match text.split_once(':').unwrap_or((text, "0")) {
-            ("auto", "0") => Ok(Self::auto().0),
-            ("cpu", "0") => Ok(Self::Cpu),
-            ("cuda", n) => Ok(Self::Cuda(Gpu::open(n.parse().map_err(|_| unknown())?)?)),
-            _ => Err(unknown()),
-        }
+        Self::named(text).map(|(device, _)| device)
     }
 }
 
@@ -80,8 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn auto_always_gives_a_device() {
-        let (device, reason) = Device::auto();
-        assert_eq!(device == Device::Cpu, reason.is_some());
+    fn auto_always_gives_a_device_and_the_reason_where_it_is_not_a_gpu() {
+        for (device, reason) in [Device::auto(), Device::named("auto").unwrap()] {
+            assert_eq!(device == Device::Cpu, reason.is_some());
+            let line = reason.map_or(String::new(), |reason| reason.to_string());
+            assert!(!line.contains('\n'), "one line: {line}");
+        }
+        assert_eq!(Device::named("cpu"), Ok((Device::Cpu, None)), "it was asked for");
     }
 }

@@ -4,7 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 /// To what the operands of convolutions and dense layers are rounded on a GPU. Sums, parameters,
-/// activations, statistics and optimizers are f32 whatever this is; so is everything on the CPU.
+/// activations, statistics and optimizers are f32 whatever this is (but for a convolution's y and dz
+/// that layers which are done together keep to themselves in bf16); so is everything on the CPU. What
+/// tensor cores are not for stays exact in f32 too: depthwise convolutions, the dx of a convolution
+/// whose channels or filters are not multiples of 4, unless its dz is kept so, and dense layers with up
+/// to 16 samples or odd extents (`docs/engines/matmul.md`, "On tensor cores").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Not at all: 23 bits of mantissa. The default.

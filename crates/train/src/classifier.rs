@@ -10,13 +10,14 @@
 use crate::{Error, Model};
 use gradus_data::{ColorMode, CropBox, Decoder, Reading, Resizer};
 use gradus_layers::argmax;
+use gradus_tensor::gpu::CudaError;
 use gradus_tensor::{Context, Device};
 use ndarray::{Array3, Array4, ArrayView1, ArrayView3, ArrayViewMut3, Axis};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Loads a saved model, such as `models/1`, to ask it what is on pictures: on the GPU where there is
-/// one, and on all cores. Batch normalization is folded into the layers beside it where that can be
+/// one, and on all cores; where there is none, [`Classifier::no_gpu`] has the reason. Batch normalization is folded into the layers beside it where that can be
 /// done ([`Model::fold_batch_normalization`]); a model to be trained on is loaded by [`Model::load`].
 ///
 /// ```no_run
@@ -30,10 +31,10 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If a file is missing or is not what it should be.
 pub fn load(from: impl AsRef<Path>) -> Result<Classifier, Error> {
-    let (device, _) = Device::auto();
+    let (device, no_gpu) = Device::auto();
     let mut model = Model::load(from, Context::new(device, 0))?;
     model.fold_batch_normalization();
-    Ok(Classifier::new(model))
+    Ok(Classifier { no_gpu, ..Classifier::new(model) })
 }
 
 /// A picture in any of the forms that one has it in.
@@ -106,6 +107,7 @@ pub struct Classifier {
     pixels: Array3<u8>,
     /// The same as the network sees it.
     input: Array4<f32>,
+    no_gpu: Option<CudaError>,
 }
 
 impl Classifier {
@@ -114,7 +116,15 @@ impl Classifier {
     pub fn new(model: Model) -> Self {
         let [h, w, c] = model.image_shape();
         let (pixels, input) = (Array3::zeros((h, w, c)), Array4::zeros((1, h, w, c)));
-        Self { model, decoder: Decoder::default(), resizer: Resizer::default(), pixels, input }
+        let (decoder, resizer) = (Decoder::default(), Resizer::default());
+        Self { model, decoder, resizer, pixels, input, no_gpu: None }
+    }
+
+    /// Why it works on the CPU and not on a GPU, if [`load`] found none: a line that a program may
+    /// print.
+    #[must_use]
+    pub fn no_gpu(&self) -> Option<&CudaError> {
+        self.no_gpu.as_ref()
     }
 
     /// The model.
@@ -297,6 +307,15 @@ mod tests {
         assert_eq!(classifier.predict(&std::fs::read(&file).unwrap()).unwrap(), answer);
         assert_eq!(classifier.seen().dim(), (2, 2, 3));
         assert_eq!(classifier.predict(&picture([9, 9, 8])).unwrap().class(), "red");
+    }
+
+    #[test]
+    fn a_model_that_is_loaded_on_the_cpu_says_why_it_is_not_on_a_gpu() {
+        let folder = tempfile::tempdir().unwrap();
+        let version = classifier(1.0).into_model().save(folder.path()).unwrap();
+        let loaded = load(version).unwrap();
+        assert_eq!(loaded.model().context.device == Device::Cpu, loaded.no_gpu().is_some());
+        assert_eq!(classifier(1.0).no_gpu(), None, "nobody looked for a GPU");
     }
 
     #[test]

@@ -230,7 +230,8 @@ impl Model {
 
     /// To what a GPU rounds the operands of convolutions and dense layers, so that its tensor cores
     /// can multiply them; sums, weights and everything else stay f32. Default: [`Precision::F32`],
-    /// not at all. Takes effect with the next step, and does nothing on the CPU.
+    /// not at all. Some passes stay exact in any case: see [`Precision`]. Takes effect with the next
+    /// step, and does nothing on the CPU.
     pub fn set_precision(&mut self, precision: Precision) {
         self.context.precision = precision;
     }

@@ -66,7 +66,12 @@ pub(crate) fn check() -> Result<()> {
     match Toolkit::install(&folder()) {
         Ok(toolkit) => hold(&differences(&toolkit, &sources)?),
         Err(error) => {
-            crate::say(&format!("ptx: not compiled again, though the hashes are right: {error:#}"));
+            // One line, in which what was left out comes first.
+            crate::say(&format!(
+                "ptx: NOT CHECKED: that nvcc writes this PTX of the sources, that ptxas takes it, and \
+                 what kernels take of a GPU (hashes and declarations are right); NVIDIA's toolkit \
+                 cannot be had: {error:#}"
+            ));
             Ok(())
         }
     }

@@ -124,7 +124,7 @@ impl Gpu {
             return Ok(*known);
         }
         let failed = |reason| CudaError::Module { module: module.path.to_owned(), reason };
-        let image = match source::wanted() {
+        let image = match self.0.from_source {
             true => source::compile(module, self.info()).map_err(failed)?,
             false => {
                 let text = CString::new(module.ptx).map_err(|e| failed(e.to_string()))?;

@@ -5,17 +5,36 @@
 //! everything it depends on. NVRTC is part of the CUDA toolkit and of PyTorch; it is looked for
 //! where these put it.
 
+mod cache;
+
 use super::DeviceInfo;
-use crate::Module;
+use crate::{CudaError, Module};
 use cudarc::nvrtc::{result, sys};
-use std::collections::hash_map::DefaultHasher;
-use std::ffi::{CStr, CString, c_char};
-use std::hash::{Hash, Hasher};
+use std::ffi::{CStr, CString, OsStr, c_char};
 use std::path::{Path, PathBuf};
 
+const VARIABLE: &str = "GRADUS_KERNELS";
+
 /// Whether kernels shall be compiled from source.
-pub(super) fn wanted() -> bool {
-    std::env::var_os("GRADUS_KERNELS").is_some_and(|value| value == "source")
+///
+/// # Errors
+/// If the variable says something that has no meaning.
+pub(super) fn wanted() -> Result<bool, CudaError> {
+    meant(std::env::var_os(VARIABLE).as_deref())
+}
+
+/// What a value of the variable means. An empty one is as good as none.
+fn meant(value: Option<&OsStr>) -> Result<bool, CudaError> {
+    match value {
+        None => Ok(false),
+        Some(value) if value.is_empty() => Ok(false),
+        Some(value) if value == "source" => Ok(true),
+        Some(value) => Err(CudaError::Variable {
+            variable: VARIABLE,
+            found: value.to_string_lossy().into_owned(),
+            allowed: "source, to have kernels compiled from their sources",
+        }),
+    }
 }
 
 /// The module for that device, as a cubin.
@@ -28,13 +47,8 @@ pub(super) fn compile(module: &Module, device: &DeviceInfo) -> Result<Vec<u8>, S
         .map_err(|e| format!("GRADUS_KERNELS=source reads {}: {e}", path.display()))?;
     find_nvrtc()?;
     let options = options(&path, device.compute_capability);
-    let kept = cached(&source, &options)?;
-    if let Ok(cubin) = std::fs::read(&kept) {
-        return Ok(cubin);
-    }
-    let cubin = cubin(&source, &path, &options)?;
-    keep(&kept, &cubin);
-    Ok(cubin)
+    let kept = cache::path(&cache::folder(), &source, &options, version()?);
+    cache::cached(&kept, || cubin(&source, &path, &options))
 }
 
 /// What the compiler is told: the very architecture, and where headers lie.
@@ -50,42 +64,6 @@ fn options(source: &Path, (major, minor): (i32, i32)) -> Vec<String> {
         format!("-I{}", headers.display()),
         format!("-I{}", room.display()),
     ]
-}
-
-/// Where the cubin of that source is kept: under a hash of it, its headers, the options and the
-/// compiler's version.
-fn cached(source: &str, options: &[String]) -> Result<PathBuf, String> {
-    let mut hash = DefaultHasher::new();
-    (source, options, env!("CARGO_PKG_VERSION"), version()?).hash(&mut hash);
-    for folder in options.iter().filter_map(|option| option.strip_prefix("-I")) {
-        let mut headers: Vec<PathBuf> = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|e| e == "cuh"))
-            .collect();
-        headers.sort();
-        for header in headers {
-            std::fs::read(&header).unwrap_or_default().hash(&mut hash);
-        }
-    }
-    let home = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    let home = home.unwrap_or_else(std::env::temp_dir);
-    Ok(home.join("gradus/kernels").join(format!("{:016x}.cubin", hash.finish())))
-}
-
-/// Keeps it, written beside and renamed. A cache that cannot be written is no loss.
-fn keep(path: &Path, cubin: &[u8]) {
-    let beside = path.with_extension(format!("{}.part", std::process::id()));
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&beside, cubin))
-        .and_then(|()| std::fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
 }
 
 fn version() -> Result<(i32, i32), String> {
@@ -219,6 +197,17 @@ mod tests {
             Some("80") => (8, 0),
             Some("90a") => (9, 0),
             other => panic!("it names its target: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_value_that_means_nothing_is_an_error_that_says_what_does() {
+        let of = |value: &str| meant(Some(OsStr::new(value)));
+        assert_eq!([meant(None), of(""), of("source")], [Ok(false), Ok(false), Ok(true)]);
+        for wrong in ["sources", "SOURCE", "1", "ptx"] {
+            let said = of(wrong).expect_err(wrong).to_string();
+            let value = format!("GRADUS_KERNELS is {wrong:?}");
+            assert!(said.starts_with(&value) && said.contains("unset, or say source"), "{said}");
         }
     }
 

@@ -125,6 +125,17 @@ impl From<Precision> for Arithmetic {
     }
 }
 
+/// To what forward, dx and dkernel round their operands on that device, if they are to round to
+/// `precision`: where tensor cores are not for them, not at all.
+#[must_use]
+pub fn rounds_to(gpu: &Gpu, precision: Precision, g: &Geometry) -> [Precision; 3] {
+    let precision = supported(gpu, precision);
+    match depthwise::fits(g) {
+        true => [Precision::F32; 3],
+        false => [precision, Pass::backward_input(g, precision).precision, precision],
+    }
+}
+
 /// Floats of scratch that the functions here take for such a batch or a smaller one.
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {

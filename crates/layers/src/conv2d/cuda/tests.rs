@@ -123,6 +123,30 @@ fn every_tile_is_the_definition_and_gives_the_same_bits_again() {
     assert_eq!(kinds.len(), 8 + 8 + 8, "{kinds:?}");
 }
 
+#[test]
+fn what_is_said_to_be_exact_in_any_precision_has_the_bits_of_f32() {
+    let Some(gpu) = gpu_with_tensor_cores() else { return };
+    let mut exact = [0; 3];
+    for (case, g) in every_tile().into_iter().enumerate() {
+        let arrays = Arrays::random(&g, &mut Cases::new("conv2d rounds", case as u32));
+        let bits = |precision| {
+            let Results { z, dx, dkernel, .. } = by_kernels(&gpu, precision, &g, &arrays);
+            [z, dx, dkernel].map(|values| values.mapv(f32::to_bits))
+        };
+        let of_f32 = bits(Precision::F32);
+        for precision in [Precision::Tf32, Precision::Bf16] {
+            let (rounds_to, found) = (rounds_to(&gpu, precision, &g), bits(precision));
+            for pass in 0..3 {
+                let is_exact = rounds_to[pass] == Precision::F32;
+                assert!(is_exact || rounds_to[pass] == precision, "{rounds_to:?}");
+                assert_eq!(found[pass] == of_f32[pass], is_exact, "{precision}, {pass} of {g:?}");
+                exact[pass] += usize::from(is_exact);
+            }
+        }
+    }
+    assert!(exact[0] > 0 && exact[1] > exact[0], "depthwise, and dx of odd channels: {exact:?}");
+}
+
 /// Pass, whether it is narrow, by quads, in parts.
 fn kinds(precision: Precision, all: &[Geometry]) -> Vec<(usize, bool, bool, bool)> {
     let passes = [Pass::forward, Pass::backward_input, Pass::weight];
