@@ -128,13 +128,14 @@ fn passes(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
 
 /// In bf16, by what Hopper alone has and by what every device has, whichever is chosen.
 fn generations(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<()> {
-    let [mut x, kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
-    let [x_again, dz] = [&x, &y].map(Clone::clone);
+    let [mut x, mut kernel, mut y] = [g.x(), g.kernel(), g.y()].map(|shape| numbers(gpu, shape));
+    let [x_again, kernel_again, dz] = [&x, &kernel, &y].map(Clone::clone);
     let scratch = Spec::f32(Shape::new(&[cuda::scratch(g).max(hopper::scratch(g))]));
     let mut scratch = Tensor::zeros(scratch, &Device::Cuda(gpu.clone()));
     let (work, none, bf16) = (operations(g), Epilogue::none, Precision::Bf16);
-    let (forward, dx) = (format!("forward, {name}"), format!("dx, {name}"));
-    let (of_y, of_dx) = ([x_again.gpu(), kernel.gpu()], [dz.gpu(), kernel.gpu()]);
+    let [forward, dx, dw] = ["forward", "dx", "dW"].map(|pass| format!("{pass}, {name}"));
+    let of_y = [x_again.gpu(), kernel_again.gpu()];
+    let (of_dx, of_dw) = ([dz.gpu(), kernel_again.gpu()], [x_again.gpu(), dz.gpu()]);
     rows.device(gpu, ["hopper", &forward, "wgmma"], work, || {
         hopper::forward(gpu, g, of_y, none(), scratch.gpu_mut(), y.gpu_mut());
     })?;
@@ -146,6 +147,15 @@ fn generations(gpu: &Gpu, rows: &mut Rows, name: &str, g: &Geometry) -> Result<(
     })?;
     rows.device(gpu, ["hopper", &dx, "mma"], work, || {
         cuda::backward_input_in_tiles(gpu, bf16, g, of_dx, scratch.gpu_mut(), x.gpu_mut());
+    })?;
+    if !hopper::weight::fits(g) {
+        return Ok(());
+    }
+    rows.device(gpu, ["hopper", &dw, "wgmma"], work, || {
+        hopper::weight::backward_weight(gpu, g, of_dw, scratch.gpu_mut(), kernel.gpu_mut());
+    })?;
+    rows.device(gpu, ["hopper", &dw, "mma"], work, || {
+        cuda::backward_weight_in_tiles(gpu, bf16, g, of_dw, scratch.gpu_mut(), kernel.gpu_mut());
     })
 }
 

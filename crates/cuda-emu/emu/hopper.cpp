@@ -114,27 +114,26 @@ void tma_load(void* shared, const void* map, Barrier* b, unsigned rank, const in
 }
 
 // ---- wgmma, each thread its own part of the product
-// Row `row` of an operand by its descriptor, as 16 floats.
-static void operand_row(unsigned long long descriptor, unsigned row, float (&values)[16]) {
+// Row `row` of A or of B by its descriptor, as 16 floats, for each k one. Rows in shared memory have 128 bytes
+// and lie along K; or, turned, along M or N, and then there is one for each k.
+static void operand_row(unsigned long long descriptor, bool turned, unsigned row, float (&values)[16]) {
     if (descriptor >> 62 != 1) fault(FaultKind::BadCall, nullptr, "wgmma is emulated with the 128-byte swizzle only");
-    const unsigned start = (unsigned)(descriptor & 0x3FFF) << 4, stride = (unsigned)(descriptor >> 32 & 0x3FFF) << 4;
-    const unsigned at = start + row / 8 * stride + row % 8 * 128;
-    for (unsigned half = 0; half < 2; ++half) {
-        const unsigned char* chunk = shared_at(swizzled(at + 16 * half)); // 16 bytes stay together
-        for (unsigned k = 0; k < 8; ++k) {
-            uint16_t bits;
-            memcpy(&bits, chunk + 2 * k, 2);
-            values[8 * half + k] = __uint_as_float((unsigned)bits << 16);
-        }
+    const auto field = [descriptor](unsigned first) { return (unsigned)(descriptor >> first & 0x3FFF) << 4; };
+    const unsigned start = field(0), leading = field(16), stride = field(32);
+    const unsigned at = turned ? start + row / 64 * leading + row % 64 * 2 : start + row / 8 * stride + row % 8 * 128;
+    for (unsigned k = 0; k < 16; ++k) {
+        uint16_t bits;
+        memcpy(&bits, shared_at(swizzled(at + (turned ? k / 8 * stride + k % 8 * 128 : 2 * k))), 2);
+        values[k] = __uint_as_float((unsigned)bits << 16);
     }
 }
 void multiply(const Product& p) {
     const unsigned thread = running->linear % 128, g = thread % 32 / 4, t = thread % 4;
     float a[2][16], b[16];
-    for (unsigned i = 0; i < 2; ++i) operand_row(p.a, thread / 32 * 16 + g + 8 * i, a[i]);
+    for (unsigned i = 0; i < 2; ++i) operand_row(p.a, p.turned_a, thread / 32 * 16 + g + 8 * i, a[i]);
     for (unsigned j = 0; j < p.columns / 4; ++j) {
         const unsigned column = j / 2 * 8 + 2 * t + j % 2;
-        operand_row(p.b, column, b);
+        operand_row(p.b, p.turned_b, column, b);
         for (unsigned i = 0; i < 2; ++i) {
             float sum = p.d[j / 2 * 4 + 2 * i + j % 2];
             for (unsigned k = 0; k < 16; ++k) sum += a[i][k] * b[k];
@@ -142,8 +141,8 @@ void multiply(const Product& p) {
         }
     }
 }
-void wgmma_bf16(float* d, unsigned columns, unsigned long long a, unsigned long long b) {
-    const Product product{d, columns, a, b};
+void wgmma_bf16(float* d, unsigned columns, unsigned long long a, unsigned long long b, bool turned_a, bool turned_b) {
+    const Product product{d, columns, a, b, turned_a, turned_b};
     if (schedule.lazy_copies) start_product(product);
     else multiply(product);
 }

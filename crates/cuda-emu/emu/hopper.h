@@ -24,7 +24,7 @@ void barrier_init(Barrier* b, unsigned arrivals);
 void barrier_arrive(Barrier* b, unsigned bytes);
 void barrier_wait(Barrier* b, unsigned phase);
 void tma_load(void* shared, const void* map, Barrier* b, unsigned rank, const int (&at)[TensorMap::MOST]);
-void wgmma_bf16(float* d, unsigned columns, unsigned long long a, unsigned long long b);
+void wgmma_bf16(float* d, unsigned columns, unsigned long long a, unsigned long long b, bool turned_a, bool turned_b);
 void wgmma_commit();
 void wgmma_wait(int left);
 } // namespace emu
@@ -41,6 +41,8 @@ inline void fence_async_shared() {}
 inline void wgmma_fence() {}
 inline void wgmma_commit() { emu::wgmma_commit(); }
 template <int N> inline void wgmma_wait() { emu::wgmma_wait(N); }
-inline void wgmma_m64n64k16_bf16(float (&d)[32], unsigned long long a, unsigned long long b) { emu::wgmma_bf16(d, 64, a, b); }
-inline void wgmma_m64n128k16_bf16(float (&d)[64], unsigned long long a, unsigned long long b) { emu::wgmma_bf16(d, 128, a, b); }
+template <int TURNED_A = 0, int TURNED_B = 0>
+inline void wgmma_m64n64k16_bf16(float (&d)[32], unsigned long long a, unsigned long long b) { emu::wgmma_bf16(d, 64, a, b, TURNED_A, TURNED_B); }
+template <int TURNED_A = 0, int TURNED_B = 0>
+inline void wgmma_m64n128k16_bf16(float (&d)[64], unsigned long long a, unsigned long long b) { emu::wgmma_bf16(d, 128, a, b, TURNED_A, TURNED_B); }
 } // namespace tc

@@ -47,7 +47,7 @@ void catch_signals();
 // ---- threads (fibers.cpp)
 enum class State : uint8_t { Unstarted, Ready, AtBarrier, AtWarp, AtPhase, Done };
 struct Copy { void* to; const void* from; unsigned size, read; };
-struct Product { float* d; unsigned columns; unsigned long long a, b; };
+struct Product { float* d; unsigned columns; unsigned long long a, b; bool turned_a, turned_b; };
 template <class T> struct Groups { // of asynchronous work: what is open, and where each closed group ends
     std::vector<T> items;
     std::vector<size_t> ends;

@@ -2,9 +2,11 @@
 //! cudarc, and the same ones under every schedule.
 
 mod common;
+#[path = "kernels/hopper.rs"]
+mod hopper;
 
 use common::{bf16, config, device, from_bf16, numbers};
-use cudarc::driver::{DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
+use cudarc::driver::{LaunchConfig, PushKernelArg};
 use gradus_cuda_emu::Schedule;
 
 /// a[m, k] · b[k, n], or b[n, k]ᵀ, in f64.
@@ -259,63 +261,5 @@ fn ldmatrix_transposes_what_asynchronous_copies_brought_or_filled_with_zeros() {
                 );
             }
         }
-    }
-}
-
-#[repr(C, align(64))]
-struct TensorMap(sys::CUtensorMap);
-
-// SAFETY: the 128 bytes of a tensor map, as the kernel takes them.
-unsafe impl DeviceRepr for TensorMap {}
-
-/// Boxes of 64 × 64 of a row-major bf16 matrix, in shared memory with the 128-byte swizzle.
-fn tensor_map(base: u64, rows: usize, columns: usize) -> TensorMap {
-    let mut map = std::mem::MaybeUninit::<TensorMap>::zeroed();
-    let (size, strides) = ([columns as u64, rows as u64], [2 * columns as u64]);
-    // SAFETY: the arrays have as many elements as a tensor of rank 2 needs; on success it is written.
-    unsafe {
-        sys::cuTensorMapEncodeTiled(
-            map.as_mut_ptr().cast(),
-            sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-            2,
-            base as *mut _,
-            size.as_ptr(),
-            strides.as_ptr(),
-            [64, 64].as_ptr(),
-            [1, 1].as_ptr(),
-            sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
-            sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
-            sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_NONE,
-            sys::CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
-        )
-        .result()
-        .unwrap();
-        map.assume_init()
-    }
-}
-
-#[test]
-fn a_bf16_product_by_wgmma_with_tensor_maps_is_right() {
-    let [m, n, k] = [64usize, 128, 128];
-    let [a, b] = [(m * k, 7), (n * k, 8)].map(|(len, seed)| numbers(len, seed));
-    let [a, b] = [a, b].map(|x| x.iter().map(|&v| bf16(v)).collect::<Vec<_>>());
-    let widen = |x: &[u16]| x.iter().map(|&v| from_bf16(v)).collect::<Vec<_>>();
-    let expected = product(&widen(&a), &widen(&b), [m, n, k], true);
-    for schedule in Schedule::several() {
-        let Some(device) = device(schedule) else { return };
-        let f = device.function("emu_matmul_wgmma");
-        let (da, db) =
-            (device.stream.clone_htod(&a).unwrap(), device.stream.clone_htod(&b).unwrap());
-        let mut dc = device.stream.alloc_zeros::<f32>(m * n).unwrap();
-        let map_a = tensor_map(da.device_ptr(&device.stream).0, m, k);
-        let map_b = tensor_map(db.device_ptr(&device.stream).0, n, k);
-        let grid = ((n / 64) as u32, (m / 64) as u32, 1);
-        let cfg = LaunchConfig { grid_dim: grid, block_dim: (128, 1, 1), shared_mem_bytes: 0 };
-        let (ni, ki) = (n as i32, k as i32);
-        let mut launch = device.stream.launch_builder(&f);
-        launch.arg(&map_a).arg(&map_b).arg(&mut dc).arg(&ni).arg(&ki);
-        // SAFETY: the arguments are the kernel's.
-        unsafe { launch.launch(cfg) }.unwrap();
-        assert_close(&device.stream.clone_dtoh(&dc).unwrap(), &expected, 1e-4);
     }
 }

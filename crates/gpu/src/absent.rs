@@ -132,6 +132,18 @@ impl Gpu {
         match *self {}
     }
 
+    /// How TMA finds boxes of what is seen of a tensor.
+    #[must_use]
+    pub fn tensor_map_within(
+        &self,
+        _: GpuView<'_, u16>,
+        _: &[usize],
+        _: &[usize],
+        _: &[usize],
+    ) -> TensorMap {
+        match *self {}
+    }
+
     /// Records what `work` launches.
     #[expect(clippy::missing_errors_doc, reason = "there is no value to call it on")]
     pub fn capture(&self, _: impl FnOnce()) -> Result<Graph, CudaError> {

@@ -25,19 +25,37 @@ impl Gpu {
         extents: &[usize],
         part: &[usize],
     ) -> TensorMap {
+        self.tensor_map_within(tensor, extents, extents, part)
+    }
+
+    /// The same, but of each extent only the first `seen` are there: all others are zero, too.
+    ///
+    /// # Panics
+    /// As [`Gpu::tensor_map`], and if nothing or more than there is would be seen.
+    #[must_use]
+    pub fn tensor_map_within(
+        &self,
+        tensor: GpuView<'_, u16>,
+        extents: &[usize],
+        seen: &[usize],
+        part: &[usize],
+    ) -> TensorMap {
         let (rank, len) = (extents.len(), extents.iter().product());
         assert!((2..=MOST).contains(&rank) && part.len() == rank, "{part:?} of {extents:?}");
         assert_eq!(part[rank - 1] * size_of::<u16>(), ROW, "the bytes of a row of {part:?}");
         assert!(tensor.len() == len || tensor.is_empty(), "{} of {extents:?}", tensor.len());
+        let are_there = seen.iter().zip(extents).all(|(n, extent)| (1..=*extent).contains(n));
+        assert!(seen.len() == rank && are_there, "{seen:?} of {extents:?}");
         let mut map = TensorMap { opaque: [0; 16] };
         if tensor.is_empty() {
             return map;
         }
         let (mut sizes, mut pitches, mut sides) = ([1; MOST], [0; MOST], [1; MOST]);
         let mut bytes = size_of::<u16>() as u64;
-        for (i, (&extent, &side)) in extents.iter().zip(part).rev().enumerate() {
-            (sizes[i], sides[i]) = (extent as u64, side as u32);
-            bytes *= sizes[i];
+        for i in 0..rank {
+            let from_behind = rank - 1 - i;
+            (sizes[i], sides[i]) = (seen[from_behind] as u64, part[from_behind] as u32);
+            bytes *= extents[from_behind] as u64;
             pitches[i] = bytes; // from one of the next extent to its neighbour
         }
         // SAFETY: the arrays have as many elements as a tensor of that rank needs, and the map the

@@ -6,7 +6,7 @@
 // multiply one step's tiles, the next step's are under way to the other stage.
 #pragma once
 #include "matmul.cuh"
-#include "tensorcore.cuh"
+#include "stored.cuh"
 
 // DEEP is the depth of one instruction. A row of a tile is longer than what it holds, by so much that eight
 // rows, as ldmatrix reads them, or four, as tf32 does where k counts rows, lie in different banks.
@@ -195,10 +195,6 @@ __device__ __forceinline__ void multiply(WarpSums<T>& sums, A& a, B& b, int begi
         sums.template add<A, B>(now, now + A::SHARED);
     }
 }
-
-// Writes two neighbours, as they are in memory.
-__device__ __forceinline__ void put_pair(float* to, float first, float second) { *(float2*)to = make_float2(first, second); }
-__device__ __forceinline__ void put_pair(bf16_bits* to, float first, float second) { *(unsigned*)to = tc::round_bf16(first, second); }
 
 // Writes a warp's part of the tile at (first_row, first_column) of C, as `put` in matmul.cuh does. What is bf16 in
 // memory is written by PAIRS.

@@ -8,11 +8,12 @@
 //   pixels   |  x     128 = images · rows · columns, powers of two that the host chose
 //
 // A warp of its own produces: it asks for boxes, up to STAGES ahead. Two warpgroups consume, 64 pixels each.
-// Barriers say which stages are full (all bytes are there) and which are empty (all consumers are through).
-// The gradient of x is the same over dz, with the kernel turned, and channels and filters exchanged.
+// How they wait for each other is in hopper_ring.cuh. The gradient of x is the same over dz, with the kernel
+// turned, and channels and filters exchanged; that of the kernel is in conv2d_hopper_weight.cu.
 // target compute_90a
-#include "hopper.cuh"
+#include "hopper_ring.cuh"
 #include "matmul.cuh"
+#include "stored.cuh"
 
 // As in cuda/hopper.rs.
 #define PIXELS 128
@@ -39,75 +40,22 @@ struct Corner {
     }
 };
 
-// Stages of a box of x and a box of the kernel each, and behind them their barriers.
-template <int FILTERS_, int STAGES_> struct Ring {
-    static constexpr int FILTERS = FILTERS_, STAGES = STAGES_;
-    static constexpr int X = PIXELS * CHANNELS, KERNEL = FILTERS * CHANNELS, STAGE = X + KERNEL;
-    static constexpr unsigned BYTES = STAGE * sizeof(bf16_bits);
-
-    bf16_bits* boxes;
-    tc::Barrier* barriers;
-    int stage;
-    unsigned phase; // of the stage's barriers: how often the ring was gone round, by twos
-
-    __device__ Ring() : boxes(dynamic_shared<bf16_bits>()), stage(0), phase(0) { barriers = (tc::Barrier*)(boxes + STAGES * STAGE); }
-    __device__ tc::Barrier* full() const { return barriers + stage; }
-    __device__ tc::Barrier* empty() const { return barriers + STAGES + stage; }
-    __device__ bf16_bits* box_of_x() const { return boxes + stage * STAGE; }
-    __device__ bf16_bits* box_of_kernel() const { return boxes + stage * STAGE + X; }
-    __device__ void next() {
-        if (++stage == STAGES) stage = 0, phase ^= 1;
-    }
-    // By one thread, before the others go near it.
-    __device__ void open() const {
-        if (tc::shared_address(boxes) % 1024) __trap(); // the swizzle would be another
-        for (int i = 0; i < STAGES; ++i) {
-            tc::barrier_init(barriers + i, 1);
-            tc::barrier_init(barriers + STAGES + i, CONSUMERS / 32);
-        }
-        tc::fence_async_shared();
-    }
-};
-
 // Asks for the boxes of all steps. One thread.
 template <class R>
 __device__ __forceinline__ void produce(R ring, const Boxes& g, const Corner& at, const TensorMap* x, const TensorMap* kernel) {
     for (int r = 0; r < g.rows; ++r)
         for (int s = 0; s < g.columns; ++s)
             for (int c = 0; c < g.channels; c += CHANNELS) {
-                tc::barrier_wait(ring.empty(), ring.phase ^ 1); // the first time round nobody has to be awaited
-                tc::barrier_expect(ring.full(), R::BYTES);
-                tc::tma_load_4d(ring.box_of_x(), x, ring.full(), c, at.q + s - g.before_across, at.p + r - g.before_down, at.n);
-                tc::tma_load_2d(ring.box_of_kernel(), kernel, ring.full(), c, (r * g.columns + s) * g.filters + at.k);
+                ring.claim(R::BYTES);
+                tc::tma_load_4d(ring.a(), x, ring.full(), c, at.q + s - g.before_across, at.p + r - g.before_down, at.n);
+                tc::tma_load_2d(ring.b(), kernel, ring.full(), c, (r * g.columns + s) * g.filters + at.k);
                 ring.next();
             }
 }
 
-// Adds up the products of all steps. A warpgroup, its own 64 pixels by all filters of the tile.
-template <class R> __device__ __forceinline__ void consume(R ring, int steps, float (&sums)[R::FILTERS / 2]) {
-    const int mine = threadIdx.x / 128 * 64 * CHANNELS;
-    tc::Barrier* read = nullptr; // of the stage whose products may still be under way
-    tc::wgmma_hold(sums);
-    for (int step = 0; step < steps; ++step) {
-        tc::barrier_wait(ring.full(), ring.phase);
-        tc::wgmma_fence();
-#pragma unroll
-        for (int c = 0; c < CHANNELS; c += 16)
-            tc::wgmma_k16_bf16(sums, tc::descriptor_k128(ring.box_of_x() + mine + c), tc::descriptor_k128(ring.box_of_kernel() + c));
-        tc::wgmma_commit();
-        tc::wgmma_wait<1>(); // all products but this step's are done
-        __syncwarp();
-        if (read && threadIdx.x % 32 == 0) tc::barrier_arrive(read);
-        read = ring.empty();
-        ring.next();
-    }
-    tc::wgmma_wait<0>();
-    tc::wgmma_hold(sums);
-}
-
 // Writes what of the tile is in y.
-template <int FILTERS>
-__device__ __forceinline__ void put(const Boxes& g, const Corner& at, const float (&sums)[FILTERS / 2], const Epilogue& epilogue, float* y) {
+template <int FILTERS, class Number>
+__device__ __forceinline__ void put(const Boxes& g, const Corner& at, const float (&sums)[FILTERS / 2], const Epilogue& epilogue, Number* y) {
     const int lane = threadIdx.x % 32, wide = at.k + lane % 4 * 2;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -115,19 +63,30 @@ __device__ __forceinline__ void put(const Boxes& g, const Corner& at, const floa
         const int q = at.q + (pixel & ((1 << g.across) - 1)), p = at.p + (pixel >> g.across & ((1 << g.down) - 1));
         const int n = at.n + (pixel >> (g.across + g.down));
         if (n >= g.n || p >= g.p || q >= g.q) continue;
-        float* to = y + (((size_t)n * g.p + p) * g.q + q) * g.filters;
+        Number* to = y + (((size_t)n * g.p + p) * g.q + q) * g.filters;
 #pragma unroll
         for (int j = 0; j < FILTERS / 8; ++j) {
             const int k = wide + 8 * j;
-            *(float2*)(to + k) = make_float2(epilogue(sums[4 * j + 2 * half], k), epilogue(sums[4 * j + 2 * half + 1], k + 1));
+            put_pair(to + k, epilogue(sums[4 * j + 2 * half], k), epilogue(sums[4 * j + 2 * half + 1], k + 1));
         }
     }
 }
 
-template <int FILTERS, int STAGES>
-__device__ __forceinline__ void convolve(const Boxes& g, const TensorMap* x, const TensorMap* kernel, const Epilogue& epilogue, float* y) {
-    Ring<FILTERS, STAGES> ring;
-    if (threadIdx.x == 0) ring.open();
+// Of a stage: a warpgroup's 64 pixels, which begin at `mine`, by all filters of the tile.
+struct Products {
+    int mine;
+
+    template <class R, int SUMS> __device__ __forceinline__ void operator()(const R& ring, float (&sums)[SUMS]) const {
+#pragma unroll
+        for (int c = 0; c < CHANNELS; c += 16)
+            tc::wgmma_k16_bf16(sums, tc::descriptor_k128(ring.a() + mine + c), tc::descriptor_k128(ring.b() + c));
+    }
+};
+
+template <int FILTERS, int STAGES, class Number>
+__device__ __forceinline__ void convolve(const Boxes& g, const TensorMap* x, const TensorMap* kernel, const Epilogue& epilogue, Number* y) {
+    Ring<PIXELS * CHANNELS, FILTERS * CHANNELS, STAGES> ring;
+    if (threadIdx.x == 0) ring.open(CONSUMERS / 32);
     __syncthreads();
     const Corner at(g, FILTERS);
     if (threadIdx.x >= CONSUMERS) {
@@ -135,7 +94,7 @@ __device__ __forceinline__ void convolve(const Boxes& g, const TensorMap* x, con
         return;
     }
     float sums[FILTERS / 2] = {};
-    consume(ring, g.rows * g.columns * (g.channels / CHANNELS), sums);
+    consume(ring, g.rows * g.columns * (g.channels / CHANNELS), sums, Products{(int)threadIdx.x / 128 * 64 * CHANNELS});
     put<FILTERS>(g, at, sums, epilogue, y);
 }
 
@@ -148,6 +107,17 @@ conv2d_hopper_64(const Boxes g, const __grid_constant__ TensorMap x, const __gri
 extern "C" __global__ void __launch_bounds__(288, 2)
 conv2d_hopper_128(const Boxes g, const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap kernel,
                   const float* __restrict__ bias, int relu, float* __restrict__ y) {
+    convolve<128, 3>(g, &x, &kernel, Epilogue{bias, relu}, y);
+}
+// The same into a y that is bf16 in memory.
+extern "C" __global__ void __launch_bounds__(288, 2)
+conv2d_hopper_64_y16(const Boxes g, const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap kernel,
+                     const float* __restrict__ bias, int relu, bf16_bits* __restrict__ y) {
+    convolve<64, 4>(g, &x, &kernel, Epilogue{bias, relu}, y);
+}
+extern "C" __global__ void __launch_bounds__(288, 2)
+conv2d_hopper_128_y16(const Boxes g, const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap kernel,
+                      const float* __restrict__ bias, int relu, bf16_bits* __restrict__ y) {
     convolve<128, 3>(g, &x, &kernel, Epilogue{bias, relu}, y);
 }
 

@@ -14,10 +14,6 @@ template <class T> __device__ __forceinline__ int column_of_tile(int j) {
     return (int)threadIdx.x / 32 % T::ACROSS * T::WIDE + (int)threadIdx.x % 4 * 2 + j / 2 * 8 + j % 2;
 }
 
-// A sum as it is read again from memory.
-__device__ __forceinline__ float in_memory(float v, const float*) { return v; }
-__device__ __forceinline__ float in_memory(float v, const bf16_bits*) { return bf16_low(tc::round_bf16(v, 0.f)); }
-
 // As in conv2d.cu; and rounded as y is, so that its moments are those of what is written.
 template <class T, class Number>
 __device__ __forceinline__ void finish(WarpSums<T>& sums, const Place& at, int columns, const Epilogue& epilogue,

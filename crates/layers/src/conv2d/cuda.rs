@@ -286,6 +286,9 @@ pub fn backward_weight(
     if arithmetic.takes_winograd(gpu, g, Winograd::forward) {
         return winograd::backward_weight(gpu, g, [x, dz], scratch, dkernel);
     }
+    if hopper::weight::chosen(gpu, arithmetic.precision, g) {
+        return hopper::weight::backward_weight(gpu, g, [x, dz], scratch, dkernel);
+    }
     backward_weight_in_tiles(gpu, arithmetic.precision, g, [x, dz], scratch, dkernel);
 }
 

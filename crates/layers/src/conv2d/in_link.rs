@@ -23,10 +23,10 @@ impl Conv2D {
     pub(crate) fn convolve_there(&self, gpu: &Gpu, cx: &mut Context, x: &Tensor, y: StoredMut<'_>) {
         let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
         let (of, epilogue) = self.operands_there(x);
+        let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
         match y {
-            StoredMut::Bf16(y) => cuda::bf16::forward(gpu, &g, of, epilogue, y),
+            StoredMut::Bf16(y) => cuda::bf16::forward(gpu, &g, of, epilogue, scratch, y),
             StoredMut::F32(y) => {
-                let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
                 cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, y);
             }
         }

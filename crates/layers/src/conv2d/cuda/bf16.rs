@@ -7,7 +7,8 @@
 //!              they have of the same dz in f32
 //! Cost         an array as large as y is read and written seven times in a training step: four bytes
 //!              less each time for every number of it, and dz goes to shared memory as it is
-//! Fits         filters of a group by fours, and sums that one block makes alone
+//! Fits         filters of a group by fours, and sums that one block makes alone; on Hopper what its
+//!              own kernels make, which take dz as it is and leave no moments
 //! ```
 
 #[cfg(test)]
@@ -16,10 +17,11 @@ mod tests;
 use super::pass::Pass;
 use super::way::Way;
 use super::windows::{Phase, Windows, phases};
-use super::{Arithmetic, Epilogue, check, in_parts, supported};
+use super::{Arithmetic, Epilogue, check, hopper, in_parts, supported};
 use crate::batch_normalization::cuda::{MOMENTS, Pieces};
 use crate::conv2d::Geometry;
 use crate::matmul::int;
+use crate::stored::{Stored, StoredMut};
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 
@@ -80,25 +82,38 @@ type BackwardWeight =
 /// the kernels here can do it.
 pub(crate) fn keeps(gpu: &Gpu, arithmetic: Arithmetic, g: &Geometry) -> bool {
     let rounded = supported(gpu, arithmetic.precision) == Precision::Bf16;
-    let whole = matches!(Way::of(gpu, arithmetic, g), Way::Tiles(pass) if pass.parts == 1);
+    let whole = match Way::of(gpu, arithmetic, g) {
+        Way::Tiles(pass) => pass.parts == 1,
+        way => matches!(way, Way::Hopper),
+    };
     rounded && whole && (g.k / g.groups).is_multiple_of(4)
 }
 
 /// y from x and kernel.
 ///
 /// # Panics
-/// If a view has another length than `g` says, or [`keeps`] says no.
+/// If a view has another length than `g` says, the scratch is less than [`super::scratch`] says, or
+/// [`keeps`] says no.
 pub(crate) fn forward(
     gpu: &Gpu,
     g: &Geometry,
     of: [GpuView<'_, f32>; 2],
     epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
     y: GpuViewMut<'_, u16>,
 ) {
+    if on_hopper(gpu, g) {
+        return hopper::forward_to(gpu, g, of, epilogue, scratch, StoredMut::Bf16(y));
+    }
     tiles(gpu, g, of, epilogue, y, GpuViewMut::none());
 }
 
-/// The same, and the moments of y.
+/// Whether y is made by Hopper's own kernel.
+fn on_hopper(gpu: &Gpu, g: &Geometry) -> bool {
+    hopper::chosen(gpu, Precision::Bf16, g, &hopper::Problem::forward(g))
+}
+
+/// The same, and the moments of y where the kernel takes them.
 ///
 /// # Panics
 /// As [`forward`], and if there is less scratch than [`super::moments_scratch`] says.
@@ -110,12 +125,15 @@ pub(crate) fn forward_with_moments<'a>(
     scratch: GpuViewMut<'a, f32>,
     y: GpuViewMut<'_, u16>,
 ) -> Option<Pieces<'a>> {
+    let count = Pass::forward(g, Precision::Bf16).pieces().filter(|_| !on_hopper(gpu, g));
     // A device without memory has no scratch, and launches nothing.
-    let count = Pass::forward(g, Precision::Bf16).pieces().filter(|_| !scratch.is_empty());
-    let room = count.map_or(0, |count| count * MOMENTS * g.k);
-    let mut moments = scratch.split_at(room).0;
+    let Some(count) = count.filter(|_| !scratch.is_empty()) else {
+        forward(gpu, g, of, epilogue, scratch, y);
+        return None;
+    };
+    let mut moments = scratch.split_at(count * MOMENTS * g.k).0;
     tiles(gpu, g, of, epilogue, y, moments.reborrow());
-    count.map(|count| Pieces { count, moments })
+    Some(Pieces { count, moments })
 }
 
 fn tiles(
@@ -157,6 +175,9 @@ pub(crate) fn backward_input(
     dx: GpuViewMut<'_, f32>,
 ) {
     expect(g, [dx.len(), kernel.len(), dz.len()]);
+    if hopper::chosen(gpu, Precision::Bf16, g, &hopper::Problem::backward_input(g)) {
+        return hopper::backward_input_of(gpu, g, Stored::Bf16(dz), kernel, scratch, dx);
+    }
     let pass = Pass::backward_input_of_bf16(g);
     let launch: BackwardInput = match (pass.narrow, pass.quads) {
         (_, false) => conv2d_backward_input_dz16,
@@ -186,6 +207,9 @@ pub(crate) fn backward_weight(
     dkernel: GpuViewMut<'_, f32>,
 ) {
     expect(g, [x.len(), dkernel.len(), dz.len()]);
+    if hopper::weight::chosen(gpu, Precision::Bf16, g) {
+        return hopper::weight::backward_weight_of(gpu, g, x, Stored::Bf16(dz), scratch, dkernel);
+    }
     let pass = Pass::weight(g, Precision::Bf16);
     let launch: BackwardWeight = match (pass.narrow, pass.quads) {
         (_, false) => conv2d_backward_weight_dz16,

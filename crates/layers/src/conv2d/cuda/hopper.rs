@@ -1,13 +1,15 @@
 //! Convolution with stride 1 on Hopper, in bf16, forward and for the gradient of x: see
-//! `conv2d_hopper.cu`. x and the kernel are first rounded into scratch, since TMA copies numbers as
-//! they are. It has never run on a GPU.
+//! `conv2d_hopper.cu`; that of the kernel is in [`weight`]. x and the kernel are first rounded into
+//! scratch, since TMA copies numbers as they are. It has never run on a GPU.
 
 #[cfg(test)]
 pub(super) mod tests;
+pub mod weight;
 
 use crate::conv2d::Geometry;
 use crate::matmul::cuda::Epilogue;
 use crate::matmul::int;
+use crate::stored::{Stored, StoredMut};
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Argument, Gpu, GpuView, GpuViewMut, Grid, In, Out, TensorMap, kernels};
 
@@ -18,6 +20,12 @@ kernels! {
     );
     fn conv2d_hopper_128(
         g: Boxes, x: TensorMap, kernel: TensorMap, bias: In<f32>, relu: i32, y: Out<f32>,
+    );
+    fn conv2d_hopper_64_y16(
+        g: Boxes, x: TensorMap, kernel: TensorMap, bias: In<f32>, relu: i32, y: Out<u16>,
+    );
+    fn conv2d_hopper_128_y16(
+        g: Boxes, x: TensorMap, kernel: TensorMap, bias: In<f32>, relu: i32, y: Out<u16>,
     );
     fn conv2d_hopper_round(from: In<f32>, to: Out<u16>, pieces: i32, quads: u64);
     fn conv2d_hopper_round_kernel(from: In<f32>, to: Out<u16>, channels: i32, filters: i32);
@@ -66,18 +74,30 @@ pub(super) struct Problem {
     y: [usize; 3],
     taps: [usize; 2],
     before: [i32; 2],
+    /// Images, rows and columns of the pixels of a tile.
+    part: [usize; 3],
 }
 
 impl Problem {
     pub(super) fn forward(g: &Geometry) -> Self {
-        let before = g.before.map(int);
-        Self { x: [g.n, g.h, g.w, g.c], y: [g.p, g.q, g.k], taps: [g.r, g.s], before }
+        Self {
+            x: [g.n, g.h, g.w, g.c],
+            y: [g.p, g.q, g.k],
+            taps: [g.r, g.s],
+            before: g.before.map(int),
+            part: part(PIXELS, [g.n, g.p, g.q]),
+        }
     }
 
     /// With a stride of 1 dx is a convolution of dz with the kernel turned.
     pub(super) fn backward_input(g: &Geometry) -> Self {
-        let before = [0, 1].map(|i| int(g.reach()[i]) - 1 - int(g.before[i]));
-        Self { x: [g.n, g.p, g.q, g.k], y: [g.h, g.w, g.c], taps: [g.r, g.s], before }
+        Self {
+            x: [g.n, g.p, g.q, g.k],
+            y: [g.h, g.w, g.c],
+            taps: [g.r, g.s],
+            before: [0, 1].map(|i| int(g.reach()[i]) - 1 - int(g.before[i])),
+            part: part(PIXELS, [g.n, g.h, g.w]),
+        }
     }
 
     fn kernel_len(&self) -> usize {
@@ -94,32 +114,11 @@ impl Problem {
         self.lens().iter().sum::<usize>().div_ceil(2)
     }
 
-    /// Images, rows and columns of the pixels of a tile: powers of two that waste the fewest, and of
-    /// these the widest.
-    fn part(&self) -> [usize; 3] {
-        let [p, q, _] = self.y;
-        let all = (0..=PIXELS.ilog2()).flat_map(|across| {
-            (0..=PIXELS.ilog2() - across).map(move |down| {
-                let (rows, columns) = (1usize << down, 1usize << across);
-                [PIXELS / rows / columns, rows, columns]
-            })
-        });
-        let tiles = |&[images, rows, columns]: &[usize; 3]| {
-            self.x[0].div_ceil(images) * p.div_ceil(rows) * q.div_ceil(columns)
-        };
-        all.min_by_key(|part| (tiles(part), part[0], part[1])).expect("the one of one column")
-    }
-
-    /// Filters of a tile.
-    fn filters(&self) -> usize {
-        if self.y[2].is_multiple_of(128) { 128 } else { 64 }
-    }
-
     /// What the kernel is told, and how many blocks there are.
     fn boxes(&self) -> (Boxes, usize) {
         let ([n, .., channels], [p, q, filters], [images, rows, columns]) =
-            (self.x, self.y, self.part());
-        let tiles = [p.div_ceil(rows), q.div_ceil(columns), filters / self.filters()];
+            (self.x, self.y, self.part);
+        let tiles = [p.div_ceil(rows), q.div_ceil(columns), filters / filters_of_tile(filters)];
         let [tiles_down, tiles_across, tiles_of_filters] = tiles.map(int);
         let blocks = n.div_ceil(images) * tiles.iter().product::<usize>();
         let boxes = Boxes {
@@ -147,6 +146,26 @@ impl Problem {
     }
 }
 
+/// Images, rows and columns of so many pixels, a power of two, of images of so many rows and columns:
+/// powers of two that waste the fewest, and of these the widest.
+fn part(pixels: usize, [n, p, q]: [usize; 3]) -> [usize; 3] {
+    let all = (0..=pixels.ilog2()).flat_map(|across| {
+        (0..=pixels.ilog2() - across).map(move |down| {
+            let (rows, columns) = (1usize << down, 1usize << across);
+            [pixels / rows / columns, rows, columns]
+        })
+    });
+    let tiles = |&[images, rows, columns]: &[usize; 3]| {
+        n.div_ceil(images) * p.div_ceil(rows) * q.div_ceil(columns)
+    };
+    all.min_by_key(|part| (tiles(part), part[0], part[1])).expect("the one of one column")
+}
+
+/// Filters of a tile, of so many.
+fn filters_of_tile(filters: usize) -> usize {
+    if filters.is_multiple_of(128) { 128 } else { 64 }
+}
+
 /// Whether a convolution can be done so: each tap a step of one pixel, and whole boxes of channels.
 #[must_use]
 pub fn fits(g: &Geometry) -> bool {
@@ -169,7 +188,7 @@ pub(super) fn chosen(gpu: &Gpu, precision: Precision, g: &Geometry, problem: &Pr
 #[must_use]
 pub fn scratch(g: &Geometry) -> usize {
     let [forward, input] = [Problem::forward(g), Problem::backward_input(g)];
-    if fits(g) { forward.scratch().max(input.scratch()) } else { 0 }
+    if fits(g) { forward.scratch().max(input.scratch()).max(weight::scratch(g)) } else { 0 }
 }
 
 /// Floats of scratch for such a batch or a smaller one where it would be chosen, if the device is a
@@ -177,7 +196,7 @@ pub fn scratch(g: &Geometry) -> usize {
 pub(super) fn planned_scratch(g: &Geometry) -> usize {
     let passes = [Problem::forward(g), Problem::backward_input(g)];
     let chosen = passes.iter().filter(|problem| fits(g) && problem.pays());
-    chosen.map(Problem::scratch).max().unwrap_or(0)
+    chosen.map(Problem::scratch).max().unwrap_or(0).max(weight::planned_scratch(g))
 }
 
 fn expect(g: &Geometry, x: usize, kernel: usize, y: usize) {
@@ -198,12 +217,24 @@ pub fn forward(
     scratch: GpuViewMut<'_, f32>,
     y: GpuViewMut<'_, f32>,
 ) {
+    forward_to(gpu, g, [x, kernel], epilogue, scratch, y.into());
+}
+
+/// The same, where y may be bf16 in memory.
+pub(super) fn forward_to(
+    gpu: &Gpu,
+    g: &Geometry,
+    [x, kernel]: [GpuView<'_, f32>; 2],
+    epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    y: StoredMut<'_>,
+) {
     expect(g, x.len(), kernel.len(), y.len());
     let problem = Problem::forward(g);
     let mut rounded = Rounded::new(&problem, scratch);
     rounded.take(gpu, x);
     rounded.take_kernel(gpu, g, kernel);
-    multiply(gpu, &problem, &rounded, epilogue, y);
+    multiply(gpu, &problem, rounded.views(), epilogue, y);
 }
 
 /// dx from dz and kernel, however small they are.
@@ -217,12 +248,28 @@ pub fn backward_input(
     scratch: GpuViewMut<'_, f32>,
     dx: GpuViewMut<'_, f32>,
 ) {
+    backward_input_of(gpu, g, dz.into(), kernel, scratch, dx);
+}
+
+/// The same of a dz that may be bf16 in memory.
+pub(super) fn backward_input_of(
+    gpu: &Gpu,
+    g: &Geometry,
+    dz: Stored<'_>,
+    kernel: GpuView<'_, f32>,
+    scratch: GpuViewMut<'_, f32>,
+    dx: GpuViewMut<'_, f32>,
+) {
     expect(g, dx.len(), kernel.len(), dz.len());
     let problem = Problem::backward_input(g);
     let mut rounded = Rounded::new(&problem, scratch);
-    rounded.take(gpu, dz);
     rounded.take_turned(gpu, g, kernel);
-    multiply(gpu, &problem, &rounded, Epilogue::none(), dx);
+    if let Stored::F32(dz) = dz {
+        rounded.take(gpu, dz);
+    }
+    let [of_scratch, kernel] = rounded.views();
+    let dz = if let Stored::Bf16(dz) = dz { dz } else { of_scratch };
+    multiply(gpu, &problem, [dz, kernel], Epilogue::none(), dx.into());
 }
 
 /// x and the kernel as bfloat16, in scratch.
@@ -260,20 +307,24 @@ impl<'a> Rounded<'a> {
         round(gpu, kernel, self.kernel.reborrow(), g.r * g.s);
     }
 
-    /// x by boxes of so many images, rows and columns, and the kernel by boxes of so many filters.
-    pub(super) fn maps(
-        &self,
-        gpu: &Gpu,
-        problem: &Problem,
-        [images, rows, columns]: [usize; 3],
-        filters: usize,
-    ) -> [TensorMap; 2] {
-        let lines = [problem.kernel_len() / problem.x[3], problem.x[3]];
-        [
-            gpu.tensor_map(self.x.as_view(), &problem.x, &[images, rows, columns, CHANNELS]),
-            gpu.tensor_map(self.kernel.as_view(), &lines, &[filters, CHANNELS]),
-        ]
+    pub(super) fn views(&self) -> [GpuView<'_, u16>; 2] {
+        [self.x.as_view(), self.kernel.as_view()]
     }
+}
+
+/// x by boxes of so many images, rows and columns, and the kernel by boxes of so many filters.
+pub(super) fn maps(
+    gpu: &Gpu,
+    problem: &Problem,
+    [x, kernel]: [GpuView<'_, u16>; 2],
+    [images, rows, columns]: [usize; 3],
+    filters: usize,
+) -> [TensorMap; 2] {
+    let lines = [problem.kernel_len() / problem.x[3], problem.x[3]];
+    [
+        gpu.tensor_map(x, &problem.x, &[images, rows, columns, CHANNELS]),
+        gpu.tensor_map(kernel, &lines, &[filters, CHANNELS]),
+    ]
 }
 
 /// Rounds; so many pieces of equal length come in the opposite order.
@@ -289,19 +340,33 @@ fn round(gpu: &Gpu, from: GpuView<'_, f32>, to: GpuViewMut<'_, u16>, pieces: usi
 fn multiply(
     gpu: &Gpu,
     problem: &Problem,
-    rounded: &Rounded<'_>,
+    of: [GpuView<'_, u16>; 2],
     Epilogue { bias, relu }: Epilogue<'_>,
-    y: GpuViewMut<'_, f32>,
+    y: StoredMut<'_>,
 ) {
-    let ((boxes, blocks), filters) = (problem.boxes(), problem.filters());
-    let [x, kernel] = rounded.maps(gpu, problem, problem.part(), filters);
-    let (launch, stages): (Launch, _) =
-        if filters == 128 { (conv2d_hopper_128, 3) } else { (conv2d_hopper_64, 4) };
+    let ((boxes, blocks), filters) = (problem.boxes(), filters_of_tile(problem.y[2]));
+    let ([x, kernel], relu) = (maps(gpu, problem, of, problem.part, filters), i32::from(relu));
+    let stages = if filters == 128 { 3 } else { 4 };
     let grid = Grid::of([int(blocks) as u32, 1, 1], THREADS);
     let grid = grid.with_shared(shared(PIXELS, filters, stages));
-    // SAFETY: the maps are of the rounded numbers, which stay in scratch until the kernel has read
+    // SAFETY: the maps are of rounded numbers, which stay where they are until the kernel has read
     // them; what is written lies within y, which the geometry was checked against.
-    unsafe { launch(gpu, grid, boxes, x, kernel, bias, i32::from(relu), y) }
+    unsafe {
+        match (y, filters == 128) {
+            (StoredMut::F32(y), true) => {
+                conv2d_hopper_128(gpu, grid, boxes, x, kernel, bias, relu, y);
+            }
+            (StoredMut::F32(y), false) => {
+                conv2d_hopper_64(gpu, grid, boxes, x, kernel, bias, relu, y);
+            }
+            (StoredMut::Bf16(y), true) => {
+                conv2d_hopper_128_y16(gpu, grid, boxes, x, kernel, bias, relu, y);
+            }
+            (StoredMut::Bf16(y), false) => {
+                conv2d_hopper_64_y16(gpu, grid, boxes, x, kernel, bias, relu, y);
+            }
+        }
+    }
 }
 
 /// Bytes of shared memory for so many stages of boxes of pixels and filters, and two barriers each.
@@ -310,5 +375,3 @@ pub(super) fn shared(pixels: usize, filters: usize, stages: usize) -> u32 {
         ((pixels + filters) * CHANNELS * size_of::<u16>(), 2 * size_of::<u64>());
     (stages * (boxes + barriers)) as u32
 }
-
-type Launch = unsafe fn(&Gpu, Grid, Boxes, TensorMap, TensorMap, In<'_, f32>, i32, Out<'_, f32>);

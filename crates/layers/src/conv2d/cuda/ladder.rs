@@ -15,7 +15,7 @@
 //! for the forward pass in one group, with any strides, dilation and padding, and no bias; the last
 //! one for strides and dilations of 1, and channels and filters that are multiples of 64.
 
-use super::hopper::{self as engine, Problem, Rounded};
+use super::hopper::{self as engine, Problem, Rounded, maps};
 use crate::conv2d::Geometry;
 use crate::matmul::cuda::supported;
 use crate::matmul::int;
@@ -267,7 +267,7 @@ fn mapped(
     let mut rounded = Rounded::new(&problem, scratch);
     rounded.take(gpu, x);
     rounded.take_kernel(gpu, g, kernel);
-    let [x, kernel] = rounded.maps(gpu, &problem, [1, SIDE, SIDE], FILTERS);
+    let [x, kernel] = maps(gpu, &problem, rounded.views(), [1, SIDE, SIDE], FILTERS);
     let tiles = [g.n * g.p.div_ceil(SIDE) * g.q.div_ceil(SIDE), g.k / FILTERS, 1];
     let grid = Grid::of(tiles.map(|n| int(n) as u32), 160);
     let grid = grid.with_shared(engine::shared(SIDE * SIDE, FILTERS, STAGES));

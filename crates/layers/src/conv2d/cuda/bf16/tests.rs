@@ -104,7 +104,8 @@ fn y_is_rounded_once_and_its_moments_are_those_of_what_is_written() {
             let (mut y, mut judged, mut wide) = (at.stale(g.y()), at.stale(g.y()), at.stale(g.y()));
             let of = [at.x.gpu(), at.kernel.gpu()];
             let epilogue = Epilogue { bias: at.bias.gpu(), relu };
-            forward(&gpu, &g, of, epilogue, y_of(&mut y));
+            let room = at.room.gpu_mut();
+            forward(&gpu, &g, of, epilogue, room, y_of(&mut y));
             let room = at.room.gpu_mut();
             forward_in_tiles(&gpu, Precision::Bf16, &g, of, epilogue, room, wide.gpu_mut());
             let mut into = [(); 3].map(|()| Tensor::from_slice(at.bias.shape(), &vec![9.0; g.k]));
@@ -233,5 +234,71 @@ fn it_is_for_bf16_whole_sums_and_filters_by_fours() {
         for precision in [Precision::F32, Precision::Tf32] {
             assert!(!keeps(&gpu, precision.into(), &g), "{precision:?}");
         }
+    }
+}
+
+/// Hopper's kernels, where there is one: y is theirs rounded, and dx and dkernel have their bits.
+#[test]
+fn hopper_s_kernels_over_bf16_are_those_over_f32() {
+    let Some(gpu) = hopper::tests::a_hopper() else { return };
+    for (case, g) in hopper::tests::ragged().into_iter().enumerate() {
+        let arrays = Arrays::random(&g, &mut Cases::new("hopper in bf16", case as u32));
+        let mut at = There::new(&gpu, &g, &arrays);
+        at.room = at.stale(Shape::new(&[hopper::scratch(&g)]));
+        let shapes = [g.y(), g.y(), g.x(), g.x(), g.kernel(), g.kernel()];
+        let [mut y, mut wide_y, mut dx, mut wide_dx, mut dkernel, mut wide_dkernel] =
+            shapes.map(|shape| at.stale(shape));
+        let (x, kernel, dz) = (at.x.gpu(), at.kernel.gpu(), Stored::of(&at.dz, true));
+        let (wide, room) = (at.wide.gpu(), &mut at.room);
+        let epilogue = Epilogue { bias: at.bias.gpu(), relu: true };
+        let to = StoredMut::of(&mut y, true);
+        hopper::forward_to(&gpu, &g, [x, kernel], epilogue, room.gpu_mut(), to);
+        let of = [x, kernel];
+        hopper::forward(&gpu, &g, of, epilogue, room.gpu_mut(), wide_y.gpu_mut());
+        hopper::backward_input_of(&gpu, &g, dz, kernel, room.gpu_mut(), dx.gpu_mut());
+        hopper::backward_input(&gpu, &g, [wide, kernel], room.gpu_mut(), wide_dx.gpu_mut());
+        let into = dkernel.gpu_mut();
+        hopper::weight::backward_weight_of(&gpu, &g, x, dz, room.gpu_mut(), into);
+        let into = wide_dkernel.gpu_mut();
+        hopper::weight::backward_weight(&gpu, &g, [x, wide], room.gpu_mut(), into);
+        gpu.synchronize().unwrap();
+        let rounded = rounded(wide_y.on(&Device::Cpu).slice());
+        assert_eq!(bits(&unpacked(&y)), bits(&rounded), "y of {g:?}");
+        assert_eq!(bits_of(&dx), bits_of(&wide_dx), "dx of {g:?}");
+        assert_eq!(bits_of(&dkernel), bits_of(&wide_dkernel), "dkernel of {g:?}");
+    }
+}
+
+/// Where they pay they are chosen, in all three passes, and leave no moments.
+#[test]
+fn hopper_s_kernels_are_chosen_for_bf16_too() {
+    let Some(gpu) = hopper::tests::a_hopper() else { return };
+    let g = hopper::tests::geometry([1, 92, 92, 64], [3, 3, 128], crate::Padding::Same);
+    let p = Precision::Bf16;
+    let [forward, input] = [hopper::Problem::forward(&g), hopper::Problem::backward_input(&g)];
+    assert!([forward, input].iter().all(|problem| hopper::chosen(&gpu, p, &g, problem)));
+    assert!(hopper::weight::chosen(&gpu, p, &g) && keeps(&gpu, p.into(), &g));
+    let arrays = Arrays::random(&g, &mut Cases::new("hopper in bf16", 9));
+    let mut at = There::new(&gpu, &g, &arrays);
+    let shapes = [g.y(), g.y(), g.x(), g.x(), g.kernel(), g.kernel()];
+    let [mut y, mut own_y, mut dx, mut own_dx, mut dkernel, mut own_dkernel] =
+        shapes.map(|shape| at.stale(shape));
+    let (x, kernel, dz) = (at.x.gpu(), at.kernel.gpu(), dz_of(&at.dz));
+    let (of, epilogue, room) = ([x, kernel], Epilogue::none(), &mut at.room);
+    let pieces = forward_with_moments(&gpu, &g, of, epilogue, room.gpu_mut(), y_of(&mut y));
+    assert!(pieces.is_none(), "moments");
+    let to = StoredMut::of(&mut own_y, true);
+    hopper::forward_to(&gpu, &g, of, epilogue, room.gpu_mut(), to);
+    backward_input(&gpu, &g, dz, kernel, room.gpu_mut(), dx.gpu_mut());
+    let of = Stored::Bf16(dz);
+    hopper::backward_input_of(&gpu, &g, of, kernel, room.gpu_mut(), own_dx.gpu_mut());
+    backward_weight(&gpu, &g, x, dz, room.gpu_mut(), dkernel.gpu_mut());
+    let into = own_dkernel.gpu_mut();
+    hopper::weight::backward_weight_of(&gpu, &g, x, of, room.gpu_mut(), into);
+    gpu.synchronize().unwrap();
+    for (name, chosen, own) in
+        [("y", &y, &own_y), ("dx", &dx, &own_dx), ("dkernel", &dkernel, &own_dkernel)]
+    {
+        assert_eq!(bits_of(chosen), bits_of(own), "{name}");
     }
 }

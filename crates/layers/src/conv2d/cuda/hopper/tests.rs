@@ -31,7 +31,7 @@ pub(in crate::conv2d::cuda) fn geometry(
 
 /// Odd extents, one image and three, tiles that reach over each edge, more steps than stages and
 /// fewer, one chunk of channels and two, 64 filters at a time and 128.
-fn ragged() -> Vec<Geometry> {
+pub(in crate::conv2d::cuda) fn ragged() -> Vec<Geometry> {
     let explicit = Padding::Explicit([[0, 2], [1, 0]]);
     vec![
         geometry([1, 9, 7, 64], [3, 3, 64], Padding::Same),
@@ -45,7 +45,7 @@ fn ragged() -> Vec<Geometry> {
 }
 
 /// Numbers that are bf16 already, so that sums are those of f32.
-fn round_numbers(g: &Geometry, case: u32) -> Arrays<f32> {
+pub(super) fn round_numbers(g: &Geometry, case: u32) -> Arrays<f32> {
     let mut arrays = Arrays::random(g, &mut Cases::new("conv2d hopper", case));
     for array in [&mut arrays.x, &mut arrays.kernel, &mut arrays.dz] {
         array.mapv_inplace(|v| rounded(v, Precision::Bf16));
@@ -53,15 +53,15 @@ fn round_numbers(g: &Geometry, case: u32) -> Arrays<f32> {
     arrays
 }
 
-fn on(gpu: &Gpu, shape: Shape, values: &[f32]) -> Tensor {
+pub(super) fn on(gpu: &Gpu, shape: Shape, values: &[f32]) -> Tensor {
     Tensor::from_slice(shape, values).on(&Device::Cuda(gpu.clone()))
 }
 
-fn stale(gpu: &Gpu, shape: Shape) -> Tensor {
+pub(super) fn stale(gpu: &Gpu, shape: Shape) -> Tensor {
     on(gpu, shape, &vec![f32::NAN; shape.len()])
 }
 
-fn read(tensor: &Tensor) -> Vec<f32> {
+pub(super) fn read(tensor: &Tensor) -> Vec<f32> {
     tensor.on(&Device::Cpu).slice::<f32>().to_vec()
 }
 
@@ -218,7 +218,7 @@ fn a_tile_wastes_few_pixels() {
         (1, 1, [1, 1, 128]),
     ] {
         let g = geometry([n, side, side, 64], [3, 3, 64], Padding::Same);
-        assert_eq!(Problem::forward(&g).part(), part, "{n} images of {side}");
+        assert_eq!(Problem::forward(&g).part, part, "{n} images of {side}");
     }
 }
 
