@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// How long a measure is repeated, in seconds, and at least how often. A stage has eight minutes, and
-/// all of ours is one: on a Hopper 35 convolutions have 315 rows of their passes and some 190 in which
+/// all of ours is one: on a Hopper 35 convolutions have 315 rows of their passes and some 230 in which
 /// two ways or the ladder's rungs stand beside each other; passes bound by memory and steps add 49. A
 /// row takes 0.2 s, ten calls before, and its part of the arrays: about four minutes in all.
 const SECONDS: f64 = 0.2;
