@@ -295,19 +295,13 @@ impl Conv2D {
 
     /// z from x, or y where `relu` says so.
     pub(crate) fn convolve(&self, cx: &mut Context, x: &Tensor, z: &mut Tensor, relu: bool) {
-        let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
-        match &cx.device {
-            Device::Cpu => {
-                let (kernel, epilogue) = (self.kernel.value.view(), self.epilogue(relu));
-                cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, z.view_mut());
-            }
-            Device::Cuda(gpu) => {
-                let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
-                let (epilogue, of) =
-                    (self.epilogue_there(relu), [x.gpu(), self.kernel.value.gpu()]);
-                cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, z.gpu_mut());
-            }
+        if let Device::Cuda(gpu) = &cx.device {
+            let gpu = gpu.clone();
+            return self.convolve_there(&gpu, cx, x, z.gpu_mut().into(), relu);
         }
+        let (g, kernel, epilogue) =
+            (self.planned(x), self.kernel.value.view(), self.epilogue(relu));
+        cpu::forward(&mut cx.workspace, &g, x.view(), kernel, epilogue, z.view_mut());
     }
 
     /// What batch normalization is folded into.

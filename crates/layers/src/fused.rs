@@ -135,12 +135,13 @@ fn convolve_and_judge(
 
 /// z, activated.
 fn convolve(conv: &Conv2D, cx: &mut Context, x: &Tensor, z: &mut Tensor) {
+    let relu = conv.activation_option() == Activation::Relu;
     if let Device::Cuda(gpu) = &cx.device {
         let gpu = gpu.clone();
         let z = StoredMut::of(z, conv.keeps_bf16_there(&gpu, cx, x));
-        return conv.convolve_there(&gpu, cx, x, z);
+        return conv.convolve_there(&gpu, cx, x, z, relu);
     }
-    conv.convolve(cx, x, z, conv.activation_option() == Activation::Relu);
+    conv.convolve(cx, x, z, relu);
 }
 
 /// z, activated, with the statistics of the batch, on the CPU. The convolution sums around the

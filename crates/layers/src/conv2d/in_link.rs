@@ -14,25 +14,30 @@ impl Conv2D {
         cuda::bf16::keeps(gpu, cuda::Arithmetic::of(cx), &self.planned(x))
     }
 
-    fn operands_there<'a>(&'a self, x: &'a Tensor) -> ([GpuView<'a, f32>; 2], cuda::Epilogue<'a>) {
-        let epilogue = self.epilogue_there(self.options.activation == Activation::Relu);
-        ([x.gpu(), self.kernel.value.gpu()], epilogue)
+    fn operands_there<'a>(&'a self, x: &'a Tensor) -> [GpuView<'a, f32>; 2] {
+        [x.gpu(), self.kernel.value.gpu()]
     }
 
-    /// y = relu(z), or z itself, from x.
-    pub(crate) fn convolve_there(&self, gpu: &Gpu, cx: &mut Context, x: &Tensor, y: StoredMut<'_>) {
+    /// z from x, or y where `relu` says so.
+    pub(crate) fn convolve_there(
+        &self,
+        gpu: &Gpu,
+        cx: &mut Context,
+        x: &Tensor,
+        z: StoredMut<'_>,
+        relu: bool,
+    ) {
         let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
-        let (of, epilogue) = self.operands_there(x);
+        let (of, epilogue) = (self.operands_there(x), self.epilogue_there(relu));
         let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
-        match y {
-            StoredMut::Bf16(y) => cuda::bf16::forward(gpu, &g, of, epilogue, scratch, y),
-            StoredMut::F32(y) => {
-                cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, y);
-            }
+        match z {
+            StoredMut::Bf16(z) => cuda::bf16::forward(gpu, &g, of, epilogue, scratch, z),
+            StoredMut::F32(z) => cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, z),
         }
     }
 
-    /// The same, and the moments of y where the algorithm has them for nothing.
+    /// The same for a link, whose activation is relu or none, and the moments of y where the algorithm
+    /// has them for nothing.
     pub(crate) fn convolve_with_moments_there<'a>(
         &self,
         gpu: &Gpu,
@@ -41,7 +46,8 @@ impl Conv2D {
         y: StoredMut<'_>,
     ) -> Option<Pieces<'a>> {
         let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
-        let (of, epilogue) = self.operands_there(x);
+        let relu = self.options.activation == Activation::Relu;
+        let (of, epilogue) = (self.operands_there(x), self.epilogue_there(relu));
         let scratch = cx.workspace.scratch.take_gpu(scratch_there(&g));
         match y {
             StoredMut::Bf16(y) => {

@@ -5,8 +5,8 @@
 //! Rounding     y once, behind the epilogue, and its moments are those of the rounded numbers; dz is
 //!              rounded for the tensor cores in any case, so that dx and dkernel have the bits that
 //!              they have of the same dz in f32
-//! Cost         an array as large as y is read and written seven times in a training step: four bytes
-//!              less each time for every number of it, and dz goes to shared memory as it is
+//! Cost         y and dz go to or from memory five times in a training step, six with dx: two bytes a
+//!              number in place of four, and dz goes on to shared memory as it is
 //! Fits         filters of a group by fours, and sums that one block makes alone; on Hopper what its
 //!              own kernels make, which take dz as it is and leave no moments
 //! ```
