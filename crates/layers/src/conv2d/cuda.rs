@@ -76,7 +76,8 @@ kernels! {
     );
 }
 
-type Forward = unsafe fn(
+/// The kernels of a pass take the same, whatever y or dz is in memory.
+type Forward<Y = f32> = unsafe fn(
     &Gpu,
     Grid,
     Windows,
@@ -86,14 +87,14 @@ type Forward = unsafe fn(
     In<'_, f32>,
     In<'_, f32>,
     i32,
-    Out<'_, f32>,
+    Out<'_, Y>,
     u64,
     Out<'_, f32>,
 );
-type BackwardInput =
-    unsafe fn(&Gpu, Grid, Windows, Phase, In<'_, f32>, In<'_, f32>, Out<'_, f32>, u64);
-type BackwardWeight =
-    unsafe fn(&Gpu, Grid, Windows, i32, i32, In<'_, f32>, In<'_, f32>, Out<'_, f32>, u64);
+type BackwardInput<Dz = f32> =
+    unsafe fn(&Gpu, Grid, Windows, Phase, In<'_, Dz>, In<'_, f32>, Out<'_, f32>, u64);
+type BackwardWeight<Dz = f32> =
+    unsafe fn(&Gpu, Grid, Windows, i32, i32, In<'_, f32>, In<'_, Dz>, Out<'_, f32>, u64);
 
 /// How products are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,13 +17,16 @@ mod tests;
 use super::pass::Pass;
 use super::way::Way;
 use super::windows::{Phase, Windows, phases};
-use super::{Arithmetic, Epilogue, check, hopper, in_parts, supported};
+use super::{
+    Arithmetic, BackwardInput, BackwardWeight, Epilogue, Forward, check, hopper, in_parts,
+    supported,
+};
 use crate::batch_normalization::cuda::{MOMENTS, Pieces};
 use crate::conv2d::Geometry;
 use crate::matmul::int;
 use crate::stored::{Stored, StoredMut};
 use gradus_tensor::Precision;
-use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
+use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, In, Out, kernels};
 
 kernels! {
     "conv2d/conv2d_bf16";
@@ -58,25 +61,6 @@ kernels! {
         g: Windows, filters: i32, groups: i32, x: In<f32>, dz: In<u16>, dkernel: Out<f32>, apart: u64,
     );
 }
-
-type Forward = unsafe fn(
-    &Gpu,
-    Grid,
-    Windows,
-    i32,
-    i32,
-    In<'_, f32>,
-    In<'_, f32>,
-    In<'_, f32>,
-    i32,
-    Out<'_, u16>,
-    u64,
-    Out<'_, f32>,
-);
-type BackwardInput =
-    unsafe fn(&Gpu, Grid, Windows, Phase, In<'_, u16>, In<'_, f32>, Out<'_, f32>, u64);
-type BackwardWeight =
-    unsafe fn(&Gpu, Grid, Windows, i32, i32, In<'_, f32>, In<'_, u16>, Out<'_, f32>, u64);
 
 /// Whether layers that are done together keep y and dz so: wherever operands are rounded to bf16, and
 /// the kernels here can do it.
@@ -148,11 +132,11 @@ fn tiles(
     expect(g, [x.len(), kernel.len(), y.len()]);
     assert!(pass.parts == 1, "{g:?} has its sums in parts");
     assert!(bias.is_empty() || bias.len() == g.k, "a bias for each filter");
-    let launch: Forward = match (pass.narrow, pass.quads) {
-        (_, false) => conv2d_forward_y16,
-        (false, true) => conv2d_forward_y16_quads,
-        (true, true) => conv2d_forward_y16_narrow_quads,
-    };
+    let launch: Forward<u16> = pass.rounded([
+        conv2d_forward_y16,
+        conv2d_forward_y16_quads,
+        conv2d_forward_y16_narrow_quads,
+    ]);
     let (w, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
     let (apart, relu) = (pass.len() as u64, i32::from(relu));
     // SAFETY: the kernel reads x, kernel and bias and writes y within the geometry that their lengths
@@ -179,11 +163,11 @@ pub(crate) fn backward_input(
         return hopper::backward_input_of(gpu, g, Stored::Bf16(dz), kernel, scratch, dx);
     }
     let pass = Pass::backward_input_of_bf16(g);
-    let launch: BackwardInput = match (pass.narrow, pass.quads) {
-        (_, false) => conv2d_backward_input_dz16,
-        (false, true) => conv2d_backward_input_dz16_quads,
-        (true, true) => conv2d_backward_input_dz16_narrow_quads,
-    };
+    let launch: BackwardInput<u16> = pass.rounded([
+        conv2d_backward_input_dz16,
+        conv2d_backward_input_dz16_quads,
+        conv2d_backward_input_dz16_narrow_quads,
+    ]);
     let apart = pass.len() as u64;
     in_parts(gpu, pass.parts, Epilogue::none(), scratch, dx, |mut dx, _| {
         for (windows, phase) in phases(g) {
@@ -211,11 +195,11 @@ pub(crate) fn backward_weight(
         return hopper::weight::backward_weight_of(gpu, g, x, Stored::Bf16(dz), scratch, dkernel);
     }
     let pass = Pass::weight(g, Precision::Bf16);
-    let launch: BackwardWeight = match (pass.narrow, pass.quads) {
-        (_, false) => conv2d_backward_weight_dz16,
-        (false, true) => conv2d_backward_weight_dz16_quads,
-        (true, true) => conv2d_backward_weight_dz16_narrow_quads,
-    };
+    let launch: BackwardWeight<u16> = pass.rounded([
+        conv2d_backward_weight_dz16,
+        conv2d_backward_weight_dz16_quads,
+        conv2d_backward_weight_dz16_narrow_quads,
+    ]);
     let (windows, filters, groups) = (Windows::forward(g), int(g.k), int(g.groups));
     in_parts(gpu, pass.parts, Epilogue::none(), scratch, dkernel, |dkernel, _| {
         let (grid, apart) = (pass.grid(), pass.len() as u64);

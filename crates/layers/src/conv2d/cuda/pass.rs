@@ -96,6 +96,15 @@ impl Pass {
         Self { tile, parts: tile.parts(groups * tile.count(rows, columns), depth), ..self }
     }
 
+    /// Which of a pass's kernels for rounded operands it is: one by one, wide by quads, narrow by quads.
+    pub(super) fn rounded<K>(&self, [one_by_one, wide, narrow]: [K; 3]) -> K {
+        match (self.narrow, self.quads) {
+            (_, false) => one_by_one,
+            (false, true) => wide,
+            (true, true) => narrow,
+        }
+    }
+
     /// The numbers that it makes.
     pub(super) fn len(&self) -> usize {
         self.product.groups * self.product.rows * self.product.columns

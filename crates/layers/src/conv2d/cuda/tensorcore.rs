@@ -65,14 +65,12 @@ kernels! {
 }
 
 pub(super) fn forward_kernel(pass: &Pass) -> Forward {
-    match (pass.precision == Precision::Tf32, pass.narrow, pass.quads) {
-        (true, _, false) => conv2d_forward_tf32,
-        (true, false, true) => conv2d_forward_tf32_quads,
-        (true, true, true) => conv2d_forward_tf32_narrow_quads,
-        (false, _, false) => conv2d_forward_bf16,
-        (false, false, true) => conv2d_forward_bf16_quads,
-        (false, true, true) => conv2d_forward_bf16_narrow_quads,
-    }
+    pass.rounded(match pass.precision {
+        Precision::Tf32 => {
+            [conv2d_forward_tf32, conv2d_forward_tf32_quads, conv2d_forward_tf32_narrow_quads]
+        }
+        _ => [conv2d_forward_bf16, conv2d_forward_bf16_quads, conv2d_forward_bf16_narrow_quads],
+    })
 }
 
 pub(super) fn backward_input_kernel(pass: &Pass) -> BackwardInput {
@@ -85,12 +83,16 @@ pub(super) fn backward_input_kernel(pass: &Pass) -> BackwardInput {
 }
 
 pub(super) fn backward_weight_kernel(pass: &Pass) -> BackwardWeight {
-    match (pass.precision == Precision::Tf32, pass.narrow, pass.quads) {
-        (true, _, false) => conv2d_backward_weight_tf32,
-        (true, false, true) => conv2d_backward_weight_tf32_quads,
-        (true, true, true) => conv2d_backward_weight_tf32_narrow_quads,
-        (false, _, false) => conv2d_backward_weight_bf16,
-        (false, false, true) => conv2d_backward_weight_bf16_quads,
-        (false, true, true) => conv2d_backward_weight_bf16_narrow_quads,
-    }
+    pass.rounded(match pass.precision {
+        Precision::Tf32 => [
+            conv2d_backward_weight_tf32,
+            conv2d_backward_weight_tf32_quads,
+            conv2d_backward_weight_tf32_narrow_quads,
+        ],
+        _ => [
+            conv2d_backward_weight_bf16,
+            conv2d_backward_weight_bf16_quads,
+            conv2d_backward_weight_bf16_narrow_quads,
+        ],
+    })
 }

@@ -28,11 +28,7 @@ fn geometries() -> Vec<Geometry> {
 
 /// Which of the three kernels of a pass it is.
 fn kind(pass: &Pass) -> &'static str {
-    match (pass.narrow, pass.quads) {
-        (_, false) => "one by one",
-        (false, true) => "wide, by quads",
-        (true, true) => "narrow, by quads",
-    }
+    pass.rounded(["one by one", "wide, by quads", "narrow, by quads"])
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
