@@ -82,6 +82,27 @@ impl<'a> StoredMut<'a> {
     }
 }
 
+const F32_ALONE: &str = "a kernel that is over f32 alone";
+
+impl<'a> Stored<'a> {
+    /// What kernels are given that are over f32 alone.
+    ///
+    /// # Panics
+    /// If it is bf16.
+    pub(crate) fn f32(self) -> GpuView<'a, f32> {
+        let Self::F32(view) = self else { panic!("{F32_ALONE}") };
+        view
+    }
+}
+
+impl<'a> StoredMut<'a> {
+    /// As [`Stored::f32`].
+    pub(crate) fn f32(self) -> GpuViewMut<'a, f32> {
+        let Self::F32(view) = self else { panic!("{F32_ALONE}") };
+        view
+    }
+}
+
 impl<'a> From<GpuView<'a, f32>> for Stored<'a> {
     fn from(view: GpuView<'a, f32>) -> Self {
         Self::F32(view)

@@ -25,6 +25,7 @@ use crate::conv2d::cpu::winograd::Winograd;
 pub use crate::matmul::cuda::Epilogue;
 use crate::matmul::cuda::{add_columns, columns_scratch, in_parts, supported};
 use crate::matmul::int;
+use crate::stored::{Stored, StoredMut};
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, Grid, In, Out, kernels};
 use gradus_tensor::{Context, Precision};
 use pass::Pass;
@@ -168,8 +169,21 @@ pub fn forward(
     scratch: GpuViewMut<'_, f32>,
     y: GpuViewMut<'_, f32>,
 ) {
-    let (way, y) = (Way::of(gpu, arithmetic, g), [y, GpuViewMut::none()]);
-    way.forward(gpu, g, [x, kernel], epilogue, scratch, y);
+    forward_to(gpu, arithmetic, g, [x, kernel], epilogue, scratch, y.into());
+}
+
+/// The same, where y may be bf16 in memory, if [`bf16::keeps`] says so.
+pub(crate) fn forward_to(
+    gpu: &Gpu,
+    arithmetic: Arithmetic,
+    g: &Geometry,
+    of: [GpuView<'_, f32>; 2],
+    epilogue: Epilogue<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    y: StoredMut<'_>,
+) {
+    let way = Way::of(gpu, arithmetic, g);
+    way.forward(gpu, g, of, epilogue, scratch, (y, GpuViewMut::none()));
 }
 
 /// The same in the tiles that every device has, whatever would be chosen.
@@ -186,7 +200,7 @@ pub fn forward_in_tiles(
     y: GpuViewMut<'_, f32>,
 ) {
     let way = Way::Tiles(Pass::forward(g, supported(gpu, precision)));
-    way.forward(gpu, g, [x, kernel], epilogue, scratch, [y, GpuViewMut::none()]);
+    way.forward(gpu, g, [x, kernel], epilogue, scratch, (y.into(), GpuViewMut::none()));
 }
 
 /// The tiles of [`forward`], and the moments of y unless that is none.
@@ -223,21 +237,37 @@ pub fn backward_input(
     scratch: GpuViewMut<'_, f32>,
     dx: GpuViewMut<'_, f32>,
 ) {
+    backward_input_of(gpu, arithmetic, g, dz.into(), kernel, scratch, dx);
+}
+
+/// The same of a dz that may be bf16 in memory.
+pub(crate) fn backward_input_of(
+    gpu: &Gpu,
+    arithmetic: Arithmetic,
+    g: &Geometry,
+    dz: Stored<'_>,
+    kernel: GpuView<'_, f32>,
+    scratch: GpuViewMut<'_, f32>,
+    dx: GpuViewMut<'_, f32>,
+) {
     check(g, dx.len(), kernel.len(), dz.len());
     if dx.is_empty() {
         return;
     }
     if depthwise::fits(g) {
-        return depthwise::backward_input(gpu, g, [dz, kernel], dx);
+        return depthwise::backward_input(gpu, g, [dz.f32(), kernel], dx);
     }
     if arithmetic.takes_winograd(gpu, g, Winograd::backward) {
-        return winograd::backward_input(gpu, g, [dz, kernel], scratch, dx);
+        return winograd::backward_input(gpu, g, [dz.f32(), kernel], scratch, dx);
     }
     let precision = arithmetic.precision;
     if hopper::chosen(gpu, precision, g, &hopper::Problem::backward_input(g)) {
-        return hopper::backward_input(gpu, g, [dz, kernel], scratch, dx);
+        return hopper::backward_input_of(gpu, g, dz, kernel, scratch, dx);
     }
-    backward_input_in_tiles(gpu, precision, g, [dz, kernel], scratch, dx);
+    match dz {
+        Stored::F32(dz) => backward_input_in_tiles(gpu, precision, g, [dz, kernel], scratch, dx),
+        Stored::Bf16(dz) => bf16::backward_input(gpu, g, dz, kernel, scratch, dx),
+    }
 }
 
 /// The same in the tiles that every device has, whatever would be chosen.
@@ -277,20 +307,37 @@ pub fn backward_weight(
     scratch: GpuViewMut<'_, f32>,
     dkernel: GpuViewMut<'_, f32>,
 ) {
+    backward_weight_of(gpu, arithmetic, g, x, dz.into(), scratch, dkernel);
+}
+
+/// The same of a dz that may be bf16 in memory.
+pub(crate) fn backward_weight_of(
+    gpu: &Gpu,
+    arithmetic: Arithmetic,
+    g: &Geometry,
+    x: GpuView<'_, f32>,
+    dz: Stored<'_>,
+    scratch: GpuViewMut<'_, f32>,
+    dkernel: GpuViewMut<'_, f32>,
+) {
     check(g, x.len(), dkernel.len(), dz.len());
     if dkernel.is_empty() {
         return;
     }
     if depthwise::fits(g) {
-        return depthwise::backward_weight(gpu, g, [x, dz], scratch, dkernel);
+        return depthwise::backward_weight(gpu, g, [x, dz.f32()], scratch, dkernel);
     }
     if arithmetic.takes_winograd(gpu, g, Winograd::forward) {
-        return winograd::backward_weight(gpu, g, [x, dz], scratch, dkernel);
+        return winograd::backward_weight(gpu, g, [x, dz.f32()], scratch, dkernel);
     }
     if hopper::weight::chosen(gpu, arithmetic.precision, g) {
-        return hopper::weight::backward_weight(gpu, g, [x, dz], scratch, dkernel);
+        return hopper::weight::backward_weight_of(gpu, g, x, dz, scratch, dkernel);
     }
-    backward_weight_in_tiles(gpu, arithmetic.precision, g, [x, dz], scratch, dkernel);
+    let precision = arithmetic.precision;
+    match dz {
+        Stored::F32(dz) => backward_weight_in_tiles(gpu, precision, g, [x, dz], scratch, dkernel),
+        Stored::Bf16(dz) => bf16::backward_weight(gpu, g, x, dz, scratch, dkernel),
+    }
 }
 
 /// The same in the tiles that every device has, whatever would be chosen.

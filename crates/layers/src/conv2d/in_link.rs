@@ -30,10 +30,7 @@ impl Conv2D {
         let (g, arithmetic) = (self.planned(x), cuda::Arithmetic::of(cx));
         let (of, epilogue) = (self.operands_there(x), self.epilogue_there(relu));
         let scratch = cx.workspace.scratch.take_gpu(cuda::scratch(&g));
-        match z {
-            StoredMut::Bf16(z) => cuda::bf16::forward(gpu, &g, of, epilogue, scratch, z),
-            StoredMut::F32(z) => cuda::forward(gpu, arithmetic, &g, of, epilogue, scratch, z),
-        }
+        cuda::forward_to(gpu, arithmetic, &g, of, epilogue, scratch, z);
     }
 
     /// The same for a link, whose activation is relu or none, and the moments of y where the algorithm
@@ -49,14 +46,7 @@ impl Conv2D {
         let relu = self.options.activation == Activation::Relu;
         let (of, epilogue) = (self.operands_there(x), self.epilogue_there(relu));
         let scratch = cx.workspace.scratch.take_gpu(scratch_there(&g));
-        match y {
-            StoredMut::Bf16(y) => {
-                cuda::bf16::forward_with_moments(gpu, &g, of, epilogue, scratch, y)
-            }
-            StoredMut::F32(y) => {
-                cuda::forward_with_moments(gpu, arithmetic, &g, of, epilogue, scratch, y)
-            }
-        }
+        cuda::forward_with_moments(gpu, arithmetic, &g, of, epilogue, scratch, y)
     }
 
     /// Floats of scratch that this takes, for such a batch or a smaller one.
@@ -78,20 +68,11 @@ impl Conv2D {
         let Param { value, grad, frozen, .. } = &mut self.kernel;
         if !*frozen {
             let (x, room, dkernel) = (x.gpu(), scratch.reborrow(), grad.gpu_mut());
-            match dz {
-                Stored::Bf16(dz) => cuda::bf16::backward_weight(gpu, &g, x, dz, room, dkernel),
-                Stored::F32(dz) => {
-                    cuda::backward_weight(gpu, arithmetic, &g, [x, dz], room, dkernel);
-                }
-            }
+            cuda::backward_weight_of(gpu, arithmetic, &g, x, dz, room, dkernel);
         }
-        let Some(dx) = dx else { return };
-        let (kernel, dx) = (value.gpu(), dx.gpu_mut());
-        match dz {
-            Stored::Bf16(dz) => cuda::bf16::backward_input(gpu, &g, dz, kernel, scratch, dx),
-            Stored::F32(dz) => {
-                cuda::backward_input(gpu, arithmetic, &g, [dz, kernel], scratch, dx);
-            }
+        if let Some(dx) = dx {
+            let (kernel, dx) = (value.gpu(), dx.gpu_mut());
+            cuda::backward_input_of(gpu, arithmetic, &g, dz, kernel, scratch, dx);
         }
     }
 }

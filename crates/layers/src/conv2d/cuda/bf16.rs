@@ -18,13 +18,10 @@ use super::pass::Pass;
 use super::way::Way;
 use super::windows::{Phase, Windows, phases};
 use super::{
-    Arithmetic, BackwardInput, BackwardWeight, Epilogue, Forward, check, hopper, in_parts,
-    supported,
+    Arithmetic, BackwardInput, BackwardWeight, Epilogue, Forward, check, in_parts, supported,
 };
-use crate::batch_normalization::cuda::{MOMENTS, Pieces};
 use crate::conv2d::Geometry;
 use crate::matmul::int;
-use crate::stored::{Stored, StoredMut};
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut, In, Out, kernels};
 
@@ -73,65 +70,21 @@ pub(crate) fn keeps(gpu: &Gpu, arithmetic: Arithmetic, g: &Geometry) -> bool {
     rounded && whole && (g.k / g.groups).is_multiple_of(4)
 }
 
-/// y from x and kernel.
+/// y from x and kernel, and the moments of y unless they are none.
 ///
 /// # Panics
-/// If a view has another length than `g` says, the scratch is less than [`super::scratch`] says, or
-/// [`keeps`] says no.
-pub(crate) fn forward(
+/// If a view has another length than `g` says, or [`keeps`] says no.
+pub(super) fn forward(
     gpu: &Gpu,
-    g: &Geometry,
-    of: [GpuView<'_, f32>; 2],
-    epilogue: Epilogue<'_>,
-    scratch: GpuViewMut<'_, f32>,
-    y: GpuViewMut<'_, u16>,
-) {
-    if on_hopper(gpu, g) {
-        return hopper::forward_to(gpu, g, of, epilogue, scratch, StoredMut::Bf16(y));
-    }
-    tiles(gpu, g, of, epilogue, y, GpuViewMut::none());
-}
-
-/// Whether y is made by Hopper's own kernel.
-fn on_hopper(gpu: &Gpu, g: &Geometry) -> bool {
-    hopper::chosen(gpu, Precision::Bf16, g, &hopper::Problem::forward(g))
-}
-
-/// The same, and the moments of y where the kernel takes them.
-///
-/// # Panics
-/// As [`forward`], and if there is less scratch than [`super::moments_scratch`] says.
-pub(crate) fn forward_with_moments<'a>(
-    gpu: &Gpu,
-    g: &Geometry,
-    of: [GpuView<'_, f32>; 2],
-    epilogue: Epilogue<'_>,
-    scratch: GpuViewMut<'a, f32>,
-    y: GpuViewMut<'_, u16>,
-) -> Option<Pieces<'a>> {
-    let count = Pass::forward(g, Precision::Bf16).pieces().filter(|_| !on_hopper(gpu, g));
-    // A device without memory has no scratch, and launches nothing.
-    let Some(count) = count.filter(|_| !scratch.is_empty()) else {
-        forward(gpu, g, of, epilogue, scratch, y);
-        return None;
-    };
-    let mut moments = scratch.split_at(count * MOMENTS * g.k).0;
-    tiles(gpu, g, of, epilogue, y, moments.reborrow());
-    Some(Pieces { count, moments })
-}
-
-fn tiles(
-    gpu: &Gpu,
+    pass: &Pass,
     g: &Geometry,
     [x, kernel]: [GpuView<'_, f32>; 2],
     Epilogue { bias, relu }: Epilogue<'_>,
     y: GpuViewMut<'_, u16>,
     moments: GpuViewMut<'_, f32>,
 ) {
-    let pass = Pass::forward(g, Precision::Bf16);
     expect(g, [x.len(), kernel.len(), y.len()]);
     assert!(pass.parts == 1, "{g:?} has its sums in parts");
-    assert!(bias.is_empty() || bias.len() == g.k, "a bias for each filter");
     let launch: Forward<u16> = pass.rounded([
         conv2d_forward_y16,
         conv2d_forward_y16_quads,
@@ -150,7 +103,7 @@ fn tiles(
 ///
 /// # Panics
 /// As [`forward`], and if the scratch is less than [`super::scratch`] says.
-pub(crate) fn backward_input(
+pub(super) fn backward_input(
     gpu: &Gpu,
     g: &Geometry,
     dz: GpuView<'_, u16>,
@@ -159,9 +112,6 @@ pub(crate) fn backward_input(
     dx: GpuViewMut<'_, f32>,
 ) {
     expect(g, [dx.len(), kernel.len(), dz.len()]);
-    if hopper::chosen(gpu, Precision::Bf16, g, &hopper::Problem::backward_input(g)) {
-        return hopper::backward_input_of(gpu, g, Stored::Bf16(dz), kernel, scratch, dx);
-    }
     let pass = Pass::backward_input_of_bf16(g);
     let launch: BackwardInput<u16> = pass.rounded([
         conv2d_backward_input_dz16,
@@ -172,7 +122,7 @@ pub(crate) fn backward_input(
     in_parts(gpu, pass.parts, Epilogue::none(), scratch, dx, |mut dx, _| {
         for (windows, phase) in phases(g) {
             let (grid, dx) = (pass.grid_of(windows.positions as usize), dx.reborrow());
-            // SAFETY: as in `tiles`, parts lie within the scratch; the phases of dx are apart.
+            // SAFETY: as in `forward`, parts lie within the scratch; the phases of dx are apart.
             unsafe { launch(gpu, grid, windows, phase, dz, kernel, dx, apart) }
         }
     });
@@ -182,7 +132,7 @@ pub(crate) fn backward_input(
 ///
 /// # Panics
 /// As [`backward_input`].
-pub(crate) fn backward_weight(
+pub(super) fn backward_weight(
     gpu: &Gpu,
     g: &Geometry,
     x: GpuView<'_, f32>,
@@ -191,9 +141,6 @@ pub(crate) fn backward_weight(
     dkernel: GpuViewMut<'_, f32>,
 ) {
     expect(g, [x.len(), dkernel.len(), dz.len()]);
-    if hopper::weight::chosen(gpu, Precision::Bf16, g) {
-        return hopper::weight::backward_weight_of(gpu, g, x, Stored::Bf16(dz), scratch, dkernel);
-    }
     let pass = Pass::weight(g, Precision::Bf16);
     let launch: BackwardWeight<u16> = pass.rounded([
         conv2d_backward_weight_dz16,

@@ -4,10 +4,13 @@
 mod tests;
 
 use super::pass::Pass;
-use super::{Arithmetic, Epilogue, check, depthwise, direct, hopper, supported, tiles, winograd};
+use super::{
+    Arithmetic, Epilogue, bf16, check, depthwise, direct, hopper, supported, tiles, winograd,
+};
 use crate::batch_normalization::cuda::{MOMENTS, Pieces};
 use crate::conv2d::Geometry;
 use crate::conv2d::cpu::winograd::Winograd;
+use crate::stored::StoredMut;
 use gradus_tensor::Precision;
 use gradus_tensor::gpu::{Gpu, GpuView, GpuViewMut};
 
@@ -63,21 +66,28 @@ impl Way {
         [x, kernel]: [GpuView<'_, f32>; 2],
         epilogue: Epilogue<'_>,
         scratch: GpuViewMut<'_, f32>,
-        [y, moments]: [GpuViewMut<'_, f32>; 2],
+        (y, moments): (StoredMut<'_>, GpuViewMut<'_, f32>),
     ) {
         check(g, x.len(), kernel.len(), y.len());
         assert!(epilogue.bias.is_empty() || epilogue.bias.len() == g.k, "a bias for each filter");
-        if y.is_empty() {
+        if y.len() == 0 {
             return;
         }
         match self {
-            Self::Depthwise => depthwise::forward(gpu, g, [x, kernel], epilogue, y),
-            Self::Direct => direct::forward(gpu, g, [x, kernel], epilogue, [y, moments]),
-            Self::Winograd => winograd::forward(gpu, g, [x, kernel], epilogue, scratch, y),
-            Self::Hopper => hopper::forward(gpu, g, [x, kernel], epilogue, scratch, y),
-            Self::Tiles(pass) => {
-                tiles(gpu, pass, g, [x, kernel], epilogue, scratch, [y, moments]);
+            Self::Depthwise => depthwise::forward(gpu, g, [x, kernel], epilogue, y.f32()),
+            Self::Direct => direct::forward(gpu, g, [x, kernel], epilogue, [y.f32(), moments]),
+            Self::Winograd => {
+                winograd::forward(gpu, g, [x, kernel], epilogue, scratch, y.f32());
             }
+            Self::Hopper => hopper::forward_to(gpu, g, [x, kernel], epilogue, scratch, y),
+            Self::Tiles(pass) => match y {
+                StoredMut::F32(y) => {
+                    tiles(gpu, pass, g, [x, kernel], epilogue, scratch, [y, moments]);
+                }
+                StoredMut::Bf16(y) => {
+                    bf16::forward(gpu, pass, g, [x, kernel], epilogue, y, moments);
+                }
+            },
         }
     }
 }
@@ -105,15 +115,15 @@ pub(crate) fn forward_with_moments<'a>(
     of: [GpuView<'_, f32>; 2],
     epilogue: Epilogue<'_>,
     scratch: GpuViewMut<'a, f32>,
-    y: GpuViewMut<'_, f32>,
+    y: StoredMut<'_>,
 ) -> Option<Pieces<'a>> {
     let way = Way::of(gpu, arithmetic, g);
     // A device without memory has no scratch, and launches nothing.
     let Some(count) = way.pieces(g).filter(|_| !scratch.is_empty()) else {
-        way.forward(gpu, g, of, epilogue, scratch, [y, GpuViewMut::none()]);
+        way.forward(gpu, g, of, epilogue, scratch, (y, GpuViewMut::none()));
         return None;
     };
     let (mut moments, scratch) = scratch.split_at(count * MOMENTS * g.k);
-    way.forward(gpu, g, of, epilogue, scratch, [y, moments.reborrow()]);
+    way.forward(gpu, g, of, epilogue, scratch, (y, moments.reborrow()));
     Some(Pieces { count, moments })
 }

@@ -2,7 +2,8 @@
 
 use super::super::tests::every_rounded_tile;
 use super::super::{
-    backward_input_in_tiles, backward_weight_in_tiles, forward_in_tiles, moments_scratch, scratch,
+    backward_input_in_tiles, backward_input_of, backward_weight_in_tiles, backward_weight_of,
+    forward_in_tiles, forward_to, forward_with_moments, hopper, moments_scratch, scratch,
 };
 use super::*;
 use crate::batch_normalization::{cuda::merge, definition};
@@ -80,13 +81,6 @@ fn dz_of(tensor: &Tensor) -> GpuView<'_, u16> {
     }
 }
 
-fn y_of(tensor: &mut Tensor) -> GpuViewMut<'_, u16> {
-    match StoredMut::of(tensor, true) {
-        StoredMut::Bf16(view) => view,
-        StoredMut::F32(_) => unreachable!("asked for bf16"),
-    }
-}
-
 #[test]
 fn y_is_rounded_once_and_its_moments_are_those_of_what_is_written() {
     let Some(gpu) = gpu_with_tensor_cores() else { return };
@@ -101,14 +95,23 @@ fn y_is_rounded_once_and_its_moments_are_those_of_what_is_written() {
             let of = [at.x.gpu(), at.kernel.gpu()];
             let epilogue = Epilogue { bias: at.bias.gpu(), relu };
             let room = at.room.gpu_mut();
-            forward(&gpu, &g, of, epilogue, room, y_of(&mut y));
+            let p = Arithmetic::from(Precision::Bf16);
+            forward_to(&gpu, p, &g, of, epilogue, room, StoredMut::of(&mut y, true));
             let room = at.room.gpu_mut();
             forward_in_tiles(&gpu, Precision::Bf16, &g, of, epilogue, room, wide.gpu_mut());
             let mut into = [(); 3].map(|()| Tensor::from_slice(at.bias.shape(), &vec![9.0; g.k]));
             into = into.map(|tensor| tensor.on(&at.device));
             let room = at.room.gpu_mut();
-            let pieces =
-                forward_with_moments(&gpu, &g, of, epilogue, room, y_of(&mut judged)).unwrap();
+            let pieces = forward_with_moments(
+                &gpu,
+                p,
+                &g,
+                of,
+                epilogue,
+                room,
+                StoredMut::of(&mut judged, true),
+            )
+            .unwrap();
             merge(&gpu, &pieces, into.each_mut().map(Tensor::gpu_mut), None);
             gpu.synchronize().unwrap();
             let written = unpacked(&y);
@@ -281,14 +284,15 @@ fn hopper_s_kernels_are_chosen_for_bf16_too() {
         shapes.map(|shape| at.stale(shape));
     let (x, kernel, dz) = (at.x.gpu(), at.kernel.gpu(), dz_of(&at.dz));
     let (of, epilogue, room) = ([x, kernel], Epilogue::none(), &mut at.room);
-    let pieces = forward_with_moments(&gpu, &g, of, epilogue, room.gpu_mut(), y_of(&mut y));
+    let to = StoredMut::of(&mut y, true);
+    let pieces = forward_with_moments(&gpu, p.into(), &g, of, epilogue, room.gpu_mut(), to);
     assert!(pieces.is_none(), "moments");
     let to = StoredMut::of(&mut own_y, true);
     hopper::forward_to(&gpu, &g, of, epilogue, room.gpu_mut(), to);
-    backward_input(&gpu, &g, dz, kernel, room.gpu_mut(), dx.gpu_mut());
     let of = Stored::Bf16(dz);
+    backward_input_of(&gpu, p.into(), &g, of, kernel, room.gpu_mut(), dx.gpu_mut());
     hopper::backward_input_of(&gpu, &g, of, kernel, room.gpu_mut(), own_dx.gpu_mut());
-    backward_weight(&gpu, &g, x, dz, room.gpu_mut(), dkernel.gpu_mut());
+    backward_weight_of(&gpu, p.into(), &g, x, of, room.gpu_mut(), dkernel.gpu_mut());
     let into = own_dkernel.gpu_mut();
     hopper::weight::backward_weight_of(&gpu, &g, x, of, room.gpu_mut(), into);
     gpu.synchronize().unwrap();

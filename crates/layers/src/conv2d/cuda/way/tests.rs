@@ -59,7 +59,7 @@ fn by_kernels(
     let (p, room) = (Arithmetic::from(precision), &mut room);
     forward(gpu, p, g, of, epilogue, room.gpu_mut(), alone.gpu_mut());
     let mut into = [(); 3].map(|()| stale(of_filters));
-    let pieces = forward_with_moments(gpu, p, g, of, epilogue, room.gpu_mut(), y.gpu_mut());
+    let pieces = forward_with_moments(gpu, p, g, of, epilogue, room.gpu_mut(), y.gpu_mut().into());
     let judged = pieces.map(|pieces| {
         merge(gpu, &pieces, into.each_mut().map(Tensor::gpu_mut), None);
     });
