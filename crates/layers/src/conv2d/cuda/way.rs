@@ -1,7 +1,7 @@
 //! Which kernels make y; and the moments of y, which some of them take of what they have just made.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::pass::Pass;
 use super::{

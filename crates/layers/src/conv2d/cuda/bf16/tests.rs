@@ -1,16 +1,16 @@
 //! With y and dz in bf16 the kernels give the bits that those over f32 give of the same numbers.
 
 use super::super::tests::every_rounded_tile;
+use super::super::way::tests::check_moments;
 use super::super::{
     backward_input_in_tiles, backward_input_of, backward_weight_in_tiles, backward_weight_of,
     forward_in_tiles, forward_to, forward_with_moments, hopper, moments_scratch, scratch,
 };
 use super::*;
-use crate::batch_normalization::{cuda::merge, definition};
+use crate::batch_normalization::cuda::merge;
 use crate::conv2d::tests::{Arrays, array, random_geometry};
 use crate::stored::tests::{packed, rounded, unpacked};
 use crate::stored::{Stored, StoredMut};
-use gradus_tensor::ndarray::ArrayView2;
 use gradus_tensor::{Device, Shape, Tensor};
 use gradus_testing::{Cases, Tolerance, assert_close, gpu_with_tensor_cores};
 
@@ -118,7 +118,8 @@ fn y_is_rounded_once_and_its_moments_are_those_of_what_is_written() {
             let wide = rounded(wide.on(&Device::Cpu).slice());
             assert_eq!(bits(&written), bits(&wide), "{what}");
             assert_eq!(bits(&written), bits(&unpacked(&judged)), "{what}: with moments");
-            check_moments(&what, g.k, &written, &into);
+            let moments = into.map(|tensor| tensor.on(&Device::Cpu).slice::<f32>().to_vec());
+            check_moments(&what, g.k, &written, &moments);
         }
         let pass = Pass::forward(&g, Precision::Bf16);
         kernels.push(kind(&pass));
@@ -126,22 +127,6 @@ fn y_is_rounded_once_and_its_moments_are_those_of_what_is_written() {
     kernels.sort_unstable();
     kernels.dedup();
     assert_eq!(kernels.len(), 3, "{kernels:?}");
-}
-
-/// Holds mean, the rest of it and variance against the definition, in f64, of the very y.
-fn check_moments(what: &str, filters: usize, y: &[f32], judged: &[Tensor; 3]) {
-    let y: Vec<f64> = y.iter().map(|&v| f64::from(v)).collect();
-    let rows = ArrayView2::from_shape((y.len() / filters, filters), &y).unwrap();
-    let [mut mean, mut variance] = [(); 2].map(|()| vec![0.0; filters]);
-    definition::statistics(rows, &mut mean, &mut variance);
-    let [nearest, rest, spread] =
-        judged.each_ref().map(|tensor| tensor.on(&Device::Cpu).slice::<f32>().to_vec());
-    let few = Tolerance::for_reduction(1);
-    assert_close(&format!("{what}: variance"), &spread, &variance, few);
-    for (k, mean) in mean.iter().enumerate() {
-        let off = (f64::from(nearest[k]) + f64::from(rest[k]) - mean).abs();
-        assert!(off <= few.abs + few.rel * variance[k].sqrt(), "{what}: mean of {k} is {off} off");
-    }
 }
 
 #[test]

@@ -72,11 +72,21 @@ fn by_kernels(
 
 /// Holds the moments against the definition, in f64, of the very y.
 fn check(what: &str, g: &Geometry, results: &Results) {
-    let y: Vec<f64> = results.y.iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
-    let rows = ArrayView2::from_shape((y.len() / g.k, g.k), &y).unwrap();
-    let [mut mean, mut variance] = [(); 2].map(|()| vec![0.0; g.k]);
+    let y: Vec<f32> = results.y.iter().map(|&bits| f32::from_bits(bits)).collect();
+    check_moments(what, g.k, &y, results.statistics.as_ref().expect("moments"));
+}
+
+/// The same of mean, the rest of it and variance.
+pub(in crate::conv2d::cuda) fn check_moments(
+    what: &str,
+    filters: usize,
+    y: &[f32],
+    [nearest, rest, judged]: &[Vec<f32>; 3],
+) {
+    let y: Vec<f64> = y.iter().map(|&v| f64::from(v)).collect();
+    let rows = ArrayView2::from_shape((y.len() / filters, filters), &y).unwrap();
+    let [mut mean, mut variance] = [(); 2].map(|()| vec![0.0; filters]);
     definition::statistics(rows, &mut mean, &mut variance);
-    let [nearest, rest, judged] = results.statistics.as_ref().expect("moments");
     let few = Tolerance::for_reduction(1);
     assert_close(&format!("{what}: variance"), judged, &variance, few);
     for (k, mean) in mean.iter().enumerate() {
